@@ -1,0 +1,129 @@
+"""What is read from a source: a case, its named images, and what their stored numbers mean."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels = NDArray[Any]
+
+
+class Unit(enum.StrEnum):
+    """What one case is: a frame of a multi-frame instance, an instance, a series, or a study."""
+
+    FRAME = "frame"
+    INSTANCE = "instance"
+    SERIES = "series"
+    STUDY = "study"
+
+
+class CaseReference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Where a case came from, in the source's own terms. Holds no patient identifier.
+
+    `source` names the case, unique within a run: the path as the user gave it, or below the folder that the
+    user gave; `files` lists every file of the case when there is more than one. `frame` counts from 1 as
+    DICOM does; `row` is the index in an array file or a table, from 0.
+    """
+
+    source: str
+    files: tuple[str, ...] = ()
+    frame: int | None = None
+    row: int | None = None
+    sop_class_uid: str | None = None
+    sop_instance_uid: str | None = None
+    series_instance_uid: str | None = None
+    study_instance_uid: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class LookupTable:
+    """A modality or VOI LUT, PS3.3 C.11.1 and C.11.2: value v reads `entries[v - first]`, clamped at the ends.
+
+    `maximum` is the largest value that an entry may have, 2 ** bits - 1.
+    """
+
+    entries: NDArray[np.float32]
+    first: int
+    maximum: float
+
+
+@dataclass(frozen=True)
+class VoiWindow:
+    """Window Center and Window Width with their VOI LUT Function, PS3.3 C.11.2.1: LINEAR, LINEAR_EXACT or SIGMOID."""
+
+    center: float
+    width: float
+    function: str = "LINEAR"
+
+
+@dataclass(frozen=True, eq=False)
+class ValueMeaning:
+    """What stored numbers mean.
+
+    The modality transform is `rescale` (slope, intercept) or `modality_lut`. `full_range` is the declared range
+    of modality values that a display shows in full: of pictures (0, 2 ** bits - 1); None where nobody declared one.
+    `voi_lut` comes before `windows` where an image has both, as in pydicom. `inverted`: the lowest value is
+    displayed white (MONOCHROME1 or Presentation LUT Shape INVERSE, PS3.3 C.7.6.3.1.2 and C.11.6).
+    """
+
+    rescale: tuple[float, float] = (1.0, 0.0)
+    modality_lut: LookupTable | None = None
+    windows: tuple[VoiWindow, ...] = ()
+    voi_lut: LookupTable | None = None
+    inverted: bool = False
+    full_range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One image on one grid, its pixels not yet read.
+
+    `shape` is (rows, columns) or (slices, rows, columns). `read()` decodes and returns the stored pixel values as
+    [channels, *shape] of `dtype` (uint8, int8, uint16, int16 or float32), with any strides; it raises `SourceError`.
+    `stored_range` is the lowest and highest value that the stored bits can hold, None for floats.
+    `spacing` is in mm, in index order (PixelSpacing, and along the normal for a volume); `imager_spacing` is
+    ImagerPixelSpacing, measured at the detector. `to_patient` [4, 4] maps a (slice, row, column, 1) index to LPS mm.
+    `modality`, `body_part`, `view`, `photometric` are DICOM's code strings, None where the source does not say.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    read: Callable[[], Pixels]
+    channels: int = 1
+    values: ValueMeaning = field(default_factory=ValueMeaning)
+    bits: int | None = None
+    stored_range: tuple[int, int] | None = None
+    spacing: tuple[float, ...] | None = None
+    imager_spacing: tuple[float, ...] | None = None
+    to_patient: NDArray[np.float64] | None = None
+    modality: str | None = None
+    body_part: str | None = None
+    view: str | None = None
+    photometric: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Named images and an optional table row; the first image fixes the grid.
+
+    `row` holds the columns of the table that named the case, empty where there was none. `patient` groups cases
+    that must not be separated; it serves splitting and resampling and never leaves the process. `mask` is a
+    reference segmentation on the first image's grid: 0 for background, n for label n.
+    """
+
+    reference: CaseReference
+    images: Mapping[str, Image]
+    row: Mapping[str, str] = field(default_factory=dict)
+    patient: str | None = None
+    mask: Image | None = None
+
+    @property
+    def image(self) -> Image:
+        """The first image: it fixes the grid."""
+        return next(iter(self.images.values()))

@@ -1,0 +1,41 @@
+#include "resample.hpp"
+
+namespace medplug {
+
+std::array<Axis, 3> Resampling::axes(const Shape& stored) const noexcept {
+    std::array<Axis, 3> result{};
+    for (std::size_t i = 0; i < 3; ++i) {
+        const auto& row = to_stored.linear[i];
+        // The length of the row is the scale, for axis-aligned maps and for rotated ones alike.
+        const double scale = filter == Filter::antialias ? std::hypot(row[0], row[1], row[2]) : 1.0;
+        result[i] = {stored[i], std::max(1.0, scale), filter, border};
+    }
+    return result;
+}
+
+template <class Stored>
+void resample(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads) {
+    std::array<std::size_t, 3> axis{};
+    if (!find_stored_axes(how.to_stored, out.shape, axis)) {
+        resample_affine(stored, how, out, threads);
+        return;
+    }
+    const std::array<Axis, 3> axes = how.axes(stored.shape);
+    StoredView<Stored> turned = stored;
+    const auto table = [&](std::size_t j) {
+        turned.shape[j] = stored.shape[axis[j]];
+        turned.strides[j] = stored.strides[axis[j]];
+        return TapTable(axes[axis[j]], how.to_stored.linear[axis[j]][j], how.to_stored.shift[axis[j]],
+                        out.shape[j]);
+    };
+    const std::array<TapTable, 3> tables{table(0), table(1), table(2)};
+    resample_separable(turned, how, tables, out, threads);
+}
+
+template void resample(const StoredView<std::uint8_t>&, const Resampling&, const OutputView&, int);
+template void resample(const StoredView<std::int8_t>&, const Resampling&, const OutputView&, int);
+template void resample(const StoredView<std::uint16_t>&, const Resampling&, const OutputView&, int);
+template void resample(const StoredView<std::int16_t>&, const Resampling&, const OutputView&, int);
+template void resample(const StoredView<float>&, const Resampling&, const OutputView&, int);
+
+} // namespace medplug

@@ -1,0 +1,113 @@
+"""The header of a DICOM file, and how many bytes of pixels follow it; nothing is decoded."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from ..errors import SourceError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset, FileMetaDataset
+
+Stop = Callable[[Any, str | None, int], bool]
+
+_DEFLATED = "1.2.840.10008.1.2.1.99"
+_MAX_INFLATED_BYTES = 2**29
+_PREAMBLE_BYTES = 132  # the preamble and "DICM", PS3.10 7.1
+_PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
+_UNDEFINED_LENGTH = 0xFFFFFFFF
+
+
+@dataclass(frozen=True, eq=False)
+class Header:
+    """A dataset up to its pixels.
+
+    `pixel_keyword` is None where no pixels follow; `pixel_bytes` is the length that they declare, None for
+    encapsulated ones, and `present_bytes` what the file holds from there on.
+    """
+
+    dataset: FileDataset
+    transfer_syntax: str
+    pixel_keyword: str | None
+    pixel_bytes: int | None
+    present_bytes: int
+
+
+def read_header(path: str) -> Header:
+    """Read a file up to its pixels. Raises `SourceError`, or whatever pydicom does with a damaged file."""
+    found: list[tuple[str, int, int]] = []
+    with Path(path).open("rb") as file:
+        stream = _inflated(file)
+
+        def at_pixels(tag: int, vr: str | None, length: int) -> bool:
+            if int(tag) in _PIXEL_KEYWORDS:
+                found.append((_PIXEL_KEYWORDS[int(tag)], length, stream.tell()))
+            return bool(found)
+
+        dataset = _parse(file, stream, at_pixels)
+        size = stream.seek(0, io.SEEK_END)
+    keyword, length, position = found[0] if found else (None, 0, size)
+    declared = None if length == _UNDEFINED_LENGTH else length
+    return Header(dataset, str(dataset.file_meta.TransferSyntaxUID), keyword, declared, size - position)
+
+
+def read_with_pixels(path: str) -> FileDataset:
+    """Read a whole file; its transfer syntax is filled in where the file meta lacks it."""
+    with Path(path).open("rb") as file:
+        return _parse(file, _inflated(file), None)
+
+
+def _parse(file: BinaryIO, stream: BinaryIO, stop_when: Stop | None) -> FileDataset:
+    """The dataset in `stream`, which is `file` or what it holds inflated."""
+    from pydicom.dataset import FileDataset
+    from pydicom.filereader import read_dataset, read_partial
+    from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian, ImplicitVRLittleEndian
+
+    if stream is file:
+        dataset = read_partial(file, stop_when=stop_when, force=True)
+    else:
+        plain = read_dataset(stream, is_implicit_VR=False, is_little_endian=True, stop_when=stop_when)
+        dataset = FileDataset(stream, plain, file_meta=_file_meta(file), is_implicit_VR=False)
+        dataset.set_original_encoding(False, True, plain._character_set)
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    if not dataset.file_meta.get("TransferSyntaxUID"):
+        implicit, little = dataset.original_encoding
+        explicit = ExplicitVRLittleEndian if little else ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else explicit
+    return dataset
+
+
+def _file_meta(file: BinaryIO) -> FileMetaDataset:
+    """The file meta (PS3.10 7.1); leaves `file` at the first byte after it."""
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.filereader import read_dataset
+
+    file.seek(_PREAMBLE_BYTES)
+    return FileMetaDataset(
+        read_dataset(
+            file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, vr, length: tag >> 16 != 2
+        )
+    )
+
+
+def _inflated(file: BinaryIO) -> BinaryIO:
+    """The dataset of a deflated file (PS3.5 A.5), inflated here because pydicom sets no limit; or `file` itself."""
+    head = file.read(_PREAMBLE_BYTES)
+    deflated = head[128:] == b"DICM" and _DEFLATED.encode() in file.read(1024)
+    if deflated:
+        deflated = _file_meta(file).get("TransferSyntaxUID") == _DEFLATED
+    if not deflated:
+        file.seek(0)
+        return file
+    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+    plain = inflater.decompress(file.read(), _MAX_INFLATED_BYTES)
+    if inflater.unconsumed_tail:
+        raise SourceError("unreadable", f"inflates to more than {_MAX_INFLATED_BYTES >> 20} MiB")
+    if not inflater.eof:
+        raise SourceError("unreadable", "its deflated stream is cut short")
+    return io.BytesIO(plain)

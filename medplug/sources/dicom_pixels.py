@@ -1,0 +1,83 @@
+"""Decoding the pixels of a DICOM file: as they are stored, and as an `Image` gives them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..case import Pixels
+from ..errors import SourceError
+from .codestream import check_frame_sizes
+from .decoders import decoder_for
+from .dicom_header import read_with_pixels
+from .refusal import reading
+
+if TYPE_CHECKING:
+    from pydicom.dataset import FileDataset
+
+
+def decode_stored(dataset: FileDataset, frame: int | None = None) -> NDArray[Any]:
+    """The raw stored values: [frames,] rows, columns [, samples]; `frame` counts from 0. No colour conversion."""
+    return _decode(dataset, frame, raw=True)
+
+
+def _decode(dataset: FileDataset, frame: int | None, *, raw: bool) -> NDArray[Any]:
+    uid = str(dataset.file_meta.TransferSyntaxUID)
+    decoder = decoder_for(uid, int(dataset.get("BitsStored") or 0))
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        check_frame_sizes(dataset)
+    pixels, _ = decoder.as_array(dataset, index=frame, raw=raw)
+    return np.asarray(pixels)
+
+
+def read_pixels(
+    path: str, name: str, frame: int | None, frames: int, shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]
+) -> Pixels:
+    """The pixels of a file as [channels, *shape]; `frame` (from 0) picks one of `frames`. Raises `SourceError`."""
+    with reading(name):
+        dataset = read_with_pixels(path)
+        pixels = _decode(dataset, frame if frames > 1 else None, raw=False)
+        if frames == 1 and pixels.ndim > 2 and pixels.shape[0] == 1 and len(shape) == 2:
+            pixels = pixels[0]
+        if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+            pixels = _coloured(pixels, dataset)
+        pixels = np.moveaxis(pixels, -1, 0) if channels > 1 else pixels[np.newaxis]
+        if pixels.shape != (channels, *shape):
+            found = " x ".join(map(str, pixels.shape))
+            raise SourceError("unreadable", f"decodes to {found}, which is not what its header says")
+        return fitted(pixels, dtype)
+
+
+def _coloured(indices: NDArray[Any], dataset: FileDataset) -> NDArray[Any]:
+    """The colours of a palette, PS3.3 C.7.6.3.1.5."""
+    from pydicom.pixels import apply_color_lut
+
+    coloured = apply_color_lut(indices, dataset)
+    if coloured.shape[-1] != 3:
+        raise SourceError("channels", "has a palette with transparency: what it shows depends on the background")
+    return coloured
+
+
+def fitted(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """`pixels` as `dtype`, every value kept (float64 rounds to float32); `SourceError` (`values`) where one does not fit."""
+    if pixels.dtype == dtype:
+        return pixels
+    if pixels.size:
+        low, high = pixels.min(), pixels.max()
+        limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)  # type: ignore[arg-type]
+        if pixels.dtype.kind == "f" and dtype.kind != "f":
+            raise SourceError("unreadable", "decodes to floating point, which its header does not say")
+        if low < limits.min or high > limits.max:
+            raise SourceError("values", f"holds values from {low} to {high}, which do not fit into {dtype}")
+    return pixels.astype(dtype)
+
+
+@cache
+def sop_class_is_image(uid: str) -> bool:
+    """Whether the name of the SOP class says that its instances hold pixels."""
+    from pydicom.uid import UID
+
+    return "Image Storage" in UID(uid).name

@@ -1,0 +1,107 @@
+"""DICOM series: instances grouped, ordered along the normal, and stacked into one volume, or refused."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..case import Case, CaseReference, Image, Pixels, Unit
+from ..errors import SourceError
+from ..result import Rejected
+from .dicom_file import Instance, cases, common_meaning
+from .dicom_geometry import stack
+from .refusal import MAX_IMAGE_BYTES, reading, refused
+
+
+def series_cases(instances: Iterable[Instance]) -> Iterator[Case | Rejected]:
+    """A case for every series, or its refusal, by first file; a multi-frame instance is a volume of its own."""
+    groups: dict[tuple[str, str], list[Instance]] = {}
+    for instance in instances:
+        # Without a series UID, the files of a folder are the best guess at a series: the checks decide.
+        folder = "" if instance.series else posixpath.dirname(instance.name)
+        own = instance.name if instance.frames > 1 else ""
+        groups.setdefault((instance.series or folder, own), []).append(instance)
+    taken: set[str] = set()
+    for (series, own), members in groups.items():
+        if own:
+            try:
+                yield from cases(members[0], Unit.INSTANCE)
+            except SourceError as error:
+                yield refused(members[0].reference, error)
+        else:
+            yield _series_case(_unique(_source(series, members), taken), members)
+
+
+def _source(series: str, members: Sequence[Instance]) -> str:
+    """The series' name: the folder that holds all its files, and its UID."""
+    folders = {posixpath.dirname(member.name) for member in members}
+    folder = posixpath.commonpath(folders)
+    uid = re.sub(r"[^0-9A-Za-z.]", "_", posixpath.basename(series))[:64] or "series"
+    return posixpath.join(folder, uid)
+
+
+def _unique(source: str, taken: set[str]) -> str:
+    name, number = source, 2
+    while name in taken:
+        name, number = f"{source}-{number}", number + 1
+    taken.add(name)
+    return name
+
+
+def _series_case(source: str, members: Sequence[Instance]) -> Case | Rejected:
+    first = members[0].reference
+    reference = CaseReference(
+        source=source,
+        files=tuple(member.name for member in members),
+        sop_class_uid=first.sop_class_uid,
+        series_instance_uid=first.series_instance_uid,
+        study_instance_uid=first.study_instance_uid,
+    )
+    try:
+        with reading(source):
+            image = _stacked(source, members)
+    except SourceError as error:
+        return refused(reference, error)
+    patients = {member.patient for member in members}
+    return Case(reference, {"image": image}, patient=patients.pop() if len(patients) == 1 else None)
+
+
+def _stacked(source: str, members: Sequence[Instance]) -> Image:
+    """One volume of all members. Raises `SourceError` (`geometry` or `values`)."""
+    first = members[0].image
+    for other in (member.image for member in members):
+        if other.shape != first.shape:
+            sizes = " and ".join(f"{rows} x {columns}" for rows, columns in (first.shape, other.shape))
+            raise SourceError("geometry", f"no regular volume: its slices differ in size: {sizes}")
+        kinds = [(image.dtype.name, image.photometric, image.bits, image.modality) for image in (first, other)]
+        if kinds[0] != kinds[1]:
+            raise SourceError("values", f"its slices hold different values: {kinds[0]} and {kinds[1]}")
+    placed = stack([member.planes[0] for member in members])
+    ordered = [members[i] for i in placed.order]
+    shape = (len(ordered), *first.shape)
+    if first.channels * first.dtype.itemsize * int(np.prod(shape)) > MAX_IMAGE_BYTES:
+        raise SourceError("unreadable", f"has {len(ordered)} slices, more than {MAX_IMAGE_BYTES >> 20} MiB")
+    slices = [member.frame_image(0) for member in ordered]
+    views = {image.view for image in slices}
+    return replace(
+        first,
+        shape=shape,
+        values=common_meaning([member.meanings[0] for member in ordered]),
+        read=partial(_read_stack, slices, shape, first.channels, first.dtype),
+        spacing=placed.spacing,
+        to_patient=placed.to_patient,
+        view=views.pop() if len(views) == 1 else None,
+    )
+
+
+def _read_stack(slices: Sequence[Image], shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> Pixels:
+    volume = np.empty((channels, *shape), dtype)
+    for index, image in enumerate(slices):
+        volume[:, index] = image.read()
+    return volume

@@ -1,0 +1,203 @@
+"""The one way into every source: files, folders, tables and arrays become cases or refusals, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..case import Case, CaseReference, Image, Unit
+from ..errors import CallError, MedplugError, SourceError
+from ..result import Refused, Rejected
+from .refusal import clean, name_of, refused, reject, skipped
+from .table import TableOptions, class_folder_cases, table_cases
+from .walk import Kind, files_below, kind_of
+
+One = str | Path | NDArray[Any] | Image | Case
+Found = Case | Rejected
+
+_KNOWN = "DICOM, PNG, JPEG, TIFF, .npy, .npz and .csv are read"
+
+
+class Source(Protocol):
+    """A third party's reader, asked before medplug's own for every path, named or found in a folder."""
+
+    def accepts(self, source: str) -> bool:
+        """Whether this reader reads `source`."""
+        ...
+
+    def read(self, source: str, unit: Unit) -> Iterator[Case | Rejected]:
+        """Yield the cases of `source`. An exception becomes a refusal of it."""
+        ...
+
+
+def read(
+    source: One | Iterable[One],
+    unit: Unit = Unit.INSTANCE,
+    *,
+    options: TableOptions = TableOptions(),  # noqa: B008  # frozen
+    extra: Sequence[Source] = (),
+) -> Iterator[Case | Rejected]:
+    """Read paths, arrays, images or cases, or a list of these, as cases of `unit`; pixels are decoded when used.
+
+    A folder is walked in sorted order: what holds no image there is `Skipped`, where a named path is `Refused`. With
+    `Unit.SERIES`, all DICOM of the call is grouped into series, which come last. Every file stands in at least one
+    result. Raises `CallError` for a unit, a source or a table column that does not exist.
+    """
+    if unit is Unit.STUDY:
+        raise CallError("the unit 'study' is not supported; read frames, instances or series")
+    single = isinstance(source, str | Path | np.ndarray | Image | Case)
+    items: Iterable[Any] = [source] if single else source  # type: ignore[list-item, assignment]
+    return _Reader(unit, options, extra).read(items)
+
+
+def read_labelled(
+    source: str | Path,
+    options: TableOptions = TableOptions(),  # noqa: B008  # frozen
+    *,
+    unit: Unit = Unit.INSTANCE,
+    extra: Sequence[Source] = (),
+) -> Iterator[Case | Rejected]:
+    """Read labelled data: a CSV, a MedMNIST `.npz`, or a folder of class folders, whose names become `row["label"]`.
+
+    Raises `CallError` where `source` is none of these.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise CallError(f"{name_of(path)} does not exist")
+    if path.is_dir():
+        return class_folder_cases(
+            path,
+            lambda folder: read(folder, unit, options=options, extra=extra),
+            lambda file: _Reader(unit, options, extra).walked(file),
+        )
+    if path.suffix.lower() not in (".csv", ".npz"):
+        raise CallError(f"{name_of(path)} is no labelled data: a CSV, a .npz or a folder of class folders is")
+    return read(path, unit, options=options, extra=extra)
+
+
+class _Reader:
+    """One call of `read`: what it shares over all its sources."""
+
+    def __init__(self, unit: Unit, options: TableOptions, extra: Sequence[Source]) -> None:
+        self._unit, self._options, self._extra = unit, options, extra
+        self._seen: set[str] = set()
+        self._instances: list[Any] = []
+        self._arrays = 0
+
+    def read(self, items: Iterable[Any]) -> Iterator[Found]:
+        for item in items:
+            yield from self._one(item)
+        if self._instances:
+            from .dicom_series import series_cases
+
+            yield from series_cases(self._instances)
+
+    def _one(self, item: Any) -> Iterator[Found]:
+        if isinstance(item, Case):
+            yield item
+        elif isinstance(item, Image):
+            yield Case(CaseReference(source=self._numbered("image")), {"image": item})
+        elif isinstance(item, np.ndarray):
+            from .arrays import from_array
+
+            yield from_array(item, name=self._numbered("array"))
+        elif isinstance(item, str | Path):
+            yield from self._named(Path(item))
+        else:
+            raise CallError(f"a {type(item).__name__} is no source; paths, arrays, images and cases are")
+
+    def _numbered(self, name: str) -> str:
+        self._arrays += 1
+        return name if self._arrays == 1 else f"{name}-{self._arrays}"
+
+    def _named(self, path: Path) -> Iterator[Found]:
+        if path.is_dir() and not self._reader_for(path):
+            found = False
+            for file in files_below(path):
+                found = True
+                yield from self.walked(file)
+            if not found:
+                yield skipped(name_of(path), "is an empty folder")
+            return
+        name = name_of(path)
+        if not (os.path.lexists(path) or self._reader_for(path)):
+            yield reject(CaseReference(source=name), "unreadable", f"{name}: does not exist")
+            return
+        yield from self._file(path, walked=False)
+
+    def walked(self, path: Path) -> Iterator[Found]:
+        """The cases of a file found in a folder."""
+        return self._file(path, walked=True)
+
+    def _reader_for(self, path: Path) -> Source | None:
+        return next((source for source in self._extra if source.accepts(str(path))), None)
+
+    def _file(self, path: Path, *, walked: bool) -> Iterator[Found]:
+        name = name_of(path)
+        if name in self._seen:  # named twice, or named and found: one result
+            return
+        self._seen.add(name)
+        try:
+            if (stranger := self._reader_for(path)) is not None:
+                yield from stranger.read(str(path), self._unit)
+            else:
+                yield from self._known(path, name, walked=walked)
+        except SourceError as error:
+            rejected = refused(CaseReference(source=name), error)
+            holds_no_image = isinstance(rejected.outcome, Refused) and rejected.outcome.code == "not-an-image"
+            yield skipped(name, str(error).removeprefix(f"{name}: ")) if walked and holds_no_image else rejected
+        except MedplugError:
+            raise
+        except Exception as error:  # a stranger's reader, or a file that vanished or may not be read
+            reason = f"{name}: cannot be read ({type(error).__name__}: {clean(error)})"
+            yield reject(CaseReference(source=name), "unreadable", reason)
+
+    def _known(self, path: Path, name: str, *, walked: bool) -> Iterator[Found]:
+        if not path.is_file():  # opening a pipe would wait for ever
+            raise SourceError("not-an-image", f"{name}: is no regular file")
+        kind = kind_of(path)
+        if kind is Kind.DICOM:
+            from .dicom_file import cases, read_instance
+
+            instance = read_instance(str(path), name)
+            if self._unit is Unit.SERIES:
+                self._instances.append(instance)
+            else:
+                yield from cases(instance, self._unit)
+        elif kind is Kind.PICTURE:
+            from .picture import picture_cases
+
+            yield from picture_cases(str(path), name, self._unit)
+        elif kind is Kind.NPY:
+            from .arrays import npy_cases
+
+            yield from npy_cases(str(path), name)
+        elif kind is Kind.NPZ:
+            from .arrays import npz_cases
+
+            yield from npz_cases(str(path), name)
+        elif kind is Kind.TABLE and not walked:
+            yield from table_cases(path, self._options, self._row_file)
+        elif kind is Kind.CLAIMED or not walked:
+            raise SourceError("unreadable", f"{name}: is no image that is read here, or a damaged one; {_KNOWN}")
+        else:
+            raise SourceError("not-an-image", f"{name}: holds no image")
+
+    def _row_file(self, path: Path) -> Iterator[Found]:
+        """A file that a table names: a table in a table is none, and rows may share a file."""
+        if path.suffix.lower() == ".csv":
+            name = name_of(path)
+            return iter([reject(CaseReference(source=name), "not-an-image", f"{name}: is a table, no image")])
+        return _Reader(self._unit, self._options, self._extra)._row(path)
+
+    def _row(self, path: Path) -> Iterator[Found]:
+        yield from self._named(path)
+        if self._instances:
+            from .dicom_series import series_cases
+
+            yield from series_cases(self._instances)

@@ -1,0 +1,69 @@
+"""What lies where: the files below a folder in a fixed order, and what kind of source a file is."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from enum import Enum, auto
+from pathlib import Path
+
+_DICOM_VRS = frozenset(
+    b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
+)
+_FORMAT_SUFFIXES = {".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".npz"}
+_FOREIGN_SUFFIXES = {".bmp", ".gif", ".webp", ".jp2", ".jxl", ".nii", ".nrrd", ".mha", ".mhd", ".hdr", ".img", ".svs"}
+
+
+class Kind(Enum):
+    """What reads a file."""
+
+    DICOM = auto()
+    PICTURE = auto()
+    NPY = auto()
+    NPZ = auto()
+    TABLE = auto()
+    CLAIMED = auto()  # the name says that it is an image, and the content is none that is read here
+    OTHER = auto()
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder, sorted by path; links to folders are listed and not followed."""
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_dir(follow_symlinks=False):
+            yield from files_below(Path(entry.path))
+        else:
+            yield Path(entry.path)
+
+
+def kind_of(path: Path) -> Kind:
+    """The kind of a regular file, by its first bytes; by its name only where these say nothing."""
+    with path.open("rb") as stream:
+        head = stream.read(512)
+    suffix = path.suffix.lower()
+    if head[128:132] == b"DICM" or _begins_like_dicom(head):
+        return Kind.DICOM
+    if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
+        return Kind.PICTURE
+    if head.startswith(b"\x93NUMPY"):
+        return Kind.NPY
+    if head.startswith(b"PK\x03\x04") and suffix == ".npz":
+        return Kind.NPZ
+    if suffix == ".csv":
+        return Kind.TABLE
+    foreign = suffix in _FOREIGN_SUFFIXES or path.name.lower().endswith(".nii.gz")
+    return Kind.CLAIMED if foreign or suffix in _FORMAT_SUFFIXES else Kind.OTHER
+
+
+def _begins_like_dicom(head: bytes) -> bool:
+    """Whether a file without preamble begins with an element of group 0002 or 0008, in any transfer syntax."""
+    if len(head) < 12:
+        return False
+    for order in "<>":
+        group, element = struct.unpack_from(order + "HH", head)
+        if group not in (2, 8) or element > 0x0100:
+            continue
+        length = struct.unpack_from(order + "I", head, 4)[0]
+        if head[4:6] in _DICOM_VRS or (order == "<" and 0 < length <= 128):
+            return True
+    return False

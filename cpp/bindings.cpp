@@ -79,8 +79,7 @@ void check_finite(double value, const std::string& name) {
     }
 }
 
-int check_threads(const py::int_& threads) {
-    const auto count = threads.cast<long long>();
+int check_threads(std::int64_t count) {
     if (count < 1 || count > kMaxThreads) {
         refuse("threads is " + std::to_string(count) + "; 1 to " + std::to_string(kMaxThreads) +
                " is accepted");
@@ -317,7 +316,7 @@ Border border_of(const std::string& name) {
 void resample_python(const py::object& stored_object, const py::object& out_object,
                      const py::object& to_stored, const py::object& matrix_object, const py::sequence& before,
                      const py::sequence& after, const std::string& filter, const std::string& border,
-                     const py::sequence& fill_values, const py::int_& threads_object) {
+                     const py::sequence& fill_values, std::int64_t thread_count) {
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() != 3 && stored.ndim() != 4) {
         refuse("stored has shape " + shape_of(stored) + "; [channels, (slices,) rows, columns] is needed");
@@ -340,7 +339,7 @@ void resample_python(const py::object& stored_object, const py::object& out_obje
                          before_tones.data(),
                          after_tones.data(),
                          fill.data()};
-    const int threads = check_threads(threads_object);
+    const int threads = check_threads(thread_count);
     with_stored_type(stored, [&](auto item) {
         const auto view = view_of<decltype(item)>(stored, stored.ndim() == 3);
         const py::gil_scoped_release release;
@@ -359,7 +358,7 @@ std::vector<double> percentiles_of(const py::array& stored, const std::vector<do
     return values;
 }
 
-py::list percentiles_python(const py::object& stored_object, const py::sequence& q, const py::int_& threads) {
+py::list percentiles_python(const py::object& stored_object, const py::sequence& q, std::int64_t threads) {
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() < 1 || stored.ndim() > 4) {
         refuse("stored has " + std::to_string(stored.ndim()) + " axes; 1 to 4 are accepted: reshape it");
@@ -386,7 +385,8 @@ py::list percentiles_python(const py::object& stored_object, const py::sequence&
 
 PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
     constexpr double infinity = std::numeric_limits<double>::infinity();
-    py::class_<OwnedTone>(m, "Tone", py::is_final())
+    // Without static properties the plain metaclass does, and the stub can say what the class is.
+    py::class_<OwnedTone>(m, "Tone", py::is_final(), py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
         .def(py::init<const py::object&, std::int64_t, double, double, double, double, bool, double, double,
                       double>(),
              py::kw_only(), "table"_a = py::none(), "first"_a = 0, "slope"_a = 1.0, "intercept"_a = 0.0,

@@ -1,8 +1,8 @@
 """The compiled kernels: one resampling pass, and percentiles.
 
-Indices are (slice, row, column), and an integer is a pixel's centre. The GIL is free while a kernel runs; results
-have the same bits for every number of threads. A wrong type raises TypeError, a wrong value ValueError, and both
-name the argument.
+Indices are (slice, row, column), and an integer is a pixel's centre. The GIL is free while a kernel runs;
+results have the same bits for every number of threads. A wrong type raises TypeError, a wrong value ValueError,
+and both name the argument.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 class Tone:
     """A curve over grey values, immutable; NaN stays NaN.
 
-    v -> table[clamp(floor(v + 0.5) - first)] if there is a table; v * slope + intercept; 1 / (1 + exp(-4 v)) if
-    `sigmoid`, else clamped to [low, high]; max(v, 0) ** gamma unless gamma is 1; v * scale + offset.
+    v -> table[clamp(floor(v + 0.5) - first)] if there is a table; v * slope + intercept; 1 / (1 + exp(-4 v))
+    if `sigmoid`, else clamped to [low, high]; max(v, 0) ** gamma unless gamma is 1; v * scale + offset.
     `table` is one-dimensional float32 and is copied; `low` and `high` may be infinite, all else is finite.
     """
 
@@ -74,10 +74,10 @@ def resample(
 ) -> None:
     """Fill `out`: out[c](o) = after[c](sum_i weight_i(o) * before[c](sum_k matrix[c, k] * stored[k](i))).
 
-    `stored` is [channels, (slices,) rows, columns] of uint8, int8, uint16, int16 or float32 with any strides; `out`
-    has as many axes, float32, C-contiguous, in memory of its own. `to_stored` [n, n + 1] maps an output index to a
-    stored one; its linear part has full rank. `matrix` is [output channels, stored channels], the identity if None.
-    `before`, `after` and `fill` hold one entry per output channel.
+    `stored` is [channels, (slices,) rows, columns] of uint8, int8, uint16, int16 or float32 with any strides;
+    `out` has as many axes, float32, C-contiguous, in memory of its own. `to_stored` [n, n + 1] maps an output
+    index to a stored one; its linear part has full rank. `matrix` is [output channels, stored channels], the
+    identity if None. `before`, `after` and `fill` hold one entry per output channel.
 
     `filter`: "nearest" (ties go up), "linear", or "antialias", a triangle as wide as the scale along each stored
     axis, at least linear. `border`: "edge" clamps the position to the image and weighs the pixels inside it;
@@ -85,7 +85,7 @@ def resample(
     """
 
 def percentiles(stored: NDArray[Any], q: Sequence[float], *, threads: int = 1) -> list[float]:
-    """Return the percentiles `q` (0 to 100) of the finite stored values, as NumPy's "linear" method defines them.
+    """Return the percentiles `q` (0 to 100) of the finite stored values, by NumPy's "linear" method.
 
-    `stored` has 1 to 4 axes, `resample`'s item types and any strides. Raises ValueError where no value is finite.
+    `stored` has 1 to 4 axes, `resample`'s item types, any strides. Raises ValueError where no value is finite.
     """

@@ -1,0 +1,95 @@
+"""The kernels' slow twins: float64, one output pixel at a time, every rule spelled out."""
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medplug._kernels import Tone
+
+NOISE = 1e-9  # what composed matrices may be off by, in pixels; smaller weights are no taps, near ties are ties
+
+
+def tone_reference(tone: Tone, values: NDArray[Any]) -> NDArray[np.float64]:
+    values = np.asarray(values, np.float64)
+    with np.errstate(all="ignore"):
+        if tone.table is not None:
+            known = np.where(np.isnan(values), 0.0, values)
+            index = np.clip(np.floor(known + 0.5) - tone.first, 0, len(tone.table) - 1).astype(np.int64)
+            values = np.where(np.isnan(values), np.nan, tone.table.astype(np.float64)[index])
+        values = values * tone.slope + tone.intercept
+        values = 1 / (1 + np.exp(-4 * values)) if tone.sigmoid else np.clip(values, tone.low, tone.high)
+        if tone.gamma != 1:
+            values = np.maximum(values, 0) ** tone.gamma
+        return values * tone.scale + tone.offset
+
+
+def taps_reference(
+    position: float, size: int, support: float, filter: str, border: str
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Return the pixels that one position reads along one axis, also those outside the image, and their weights."""
+    if border == "edge":
+        position = min(max(position, 0.0), size - 1.0)
+    if filter == "nearest":
+        return np.array([np.floor(position + 0.5 + NOISE)], np.int64), np.ones(1)
+    pixels = np.arange(np.floor(position - support), np.ceil(position + support) + 1).astype(np.int64)
+    weights = 1 - abs(pixels - position) / support
+    kept = weights > NOISE
+    if border == "edge":
+        kept &= (pixels >= 0) & (pixels < size)
+    return pixels[kept], weights[kept]
+
+
+def resample_reference(
+    stored: NDArray[Any],
+    out: NDArray[Any],
+    to_stored: NDArray[np.float64],
+    *,
+    before: Sequence[Tone],
+    after: Sequence[Tone],
+    filter: str,
+    border: str,
+    fill: Sequence[float],
+    matrix: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Return what `resample` should write; of `out` only the shape counts."""
+    values = stored.astype(np.float64)
+    if matrix is not None:
+        values = np.einsum("ck,k...->c...", matrix, values)
+    values = np.stack([tone_reference(tone, plane) for tone, plane in zip(before, values, strict=True)])
+    linear, shift = to_stored[:, :-1], to_stored[:, -1]
+    supports = [1.0 if filter == "linear" else max(1.0, float(np.linalg.norm(row))) for row in linear]
+    result = np.empty(out.shape)
+    for index in np.ndindex(*out.shape[1:]):
+        position = linear @ np.array(index, np.float64) + shift
+        taps = [
+            taps_reference(p, size, support, filter, border)
+            for p, size, support in zip(position, stored.shape[1:], supports, strict=True)
+        ]
+        weights = reduce(np.multiply.outer, [w for _, w in taps])
+        inside = reduce(
+            np.logical_and.outer,
+            [(pixels >= 0) & (pixels < n) for (pixels, _), n in zip(taps, stored.shape[1:], strict=True)],
+        )
+        here = np.ix_(*(np.clip(pixels, 0, n - 1) for (pixels, _), n in zip(taps, stored.shape[1:], strict=True)))
+        for channel in range(len(result)):
+            read = np.where(inside, values[channel][here], fill[channel])
+            result[channel][index] = (weights * read).sum() / weights.sum()
+    return np.stack([tone_reference(tone, plane) for tone, plane in zip(after, result, strict=True)])
+
+
+def resize(sizes: Sequence[int], new: Sequence[int]) -> NDArray[np.float64]:
+    """The map of a resize that keeps the image's outer edges, index (slice,) row, column."""
+    scales = np.array(sizes) / np.array(new)
+    return np.column_stack([np.diag(scales), (scales - 1) / 2])
+
+
+def rotation(degrees: float, scale: float, sizes: Sequence[int], new: Sequence[int]) -> NDArray[np.float64]:
+    """The map of a rotation in the plane of the last two axes about the image's centre."""
+    angle = np.deg2rad(degrees)
+    linear = np.eye(len(sizes))
+    linear[-2:, -2:] = scale * np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    shift = (np.array(sizes) - 1) / 2 - linear @ ((np.array(new) - 1) / 2)
+    return np.column_stack([linear, shift])

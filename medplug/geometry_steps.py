@@ -37,7 +37,7 @@ def _check_dims(step: str, numbers: int, grid: Grid) -> None:
         )
 
 
-class Spacing(_Step, tag="spacing"):
+class Spacing(_Step, frozen=True, tag="spacing"):
     """Resample to a spacing in mm, in index order; the image's centre stays where it is."""
 
     mm: tuple[float, ...]
@@ -50,9 +50,7 @@ class Spacing(_Step, tag="spacing"):
         """Return the grid after this step; an image without spacing is refused."""
         _check_dims("spacing", len(self.mm), grid)
         if grid.spacing is None:
-            raise PreprocessingError(
-                "the preprocessing asks for a spacing in mm and the image states none", "spacing"
-            )
+            raise PreprocessingError("the preprocessing asks for a spacing in mm and the image states none", "spacing")
         factor = np.asarray(self.mm) / np.asarray(grid.spacing)
         shape = np.maximum(1, np.round(np.asarray(grid.shape) / factor)).astype(int).tolist()
         if max(shape) > MAX_SIZE:
@@ -60,7 +58,7 @@ class Spacing(_Step, tag="spacing"):
         return grid.step(shape, about(np.diag(factor), grid.shape, shape))
 
 
-class Resize(_Step, tag="resize"):
+class Resize(_Step, frozen=True, tag="resize"):
     """Resize to `size`: `stretch` each axis by itself; `pad` or `crop` keep the aspect ratio of the pixels."""
 
     size: tuple[int, ...]
@@ -80,7 +78,7 @@ class Resize(_Step, tag="resize"):
         return grid.step(self.size, about(np.diag(factors), grid.shape, self.size))
 
 
-class Crop(_Step, tag="crop"):
+class Crop(_Step, frozen=True, tag="crop"):
     """Cut the frame down to at most `size`, at the centre or from the corner `anchor` (first index of each axis)."""
 
     size: tuple[int, ...]
@@ -95,7 +93,7 @@ class Crop(_Step, tag="crop"):
         return _reframe(grid, [min(n, size) for n, size in zip(grid.shape, self.size)], self.anchor)
 
 
-class Pad(_Step, tag="pad"):
+class Pad(_Step, frozen=True, tag="pad"):
     """Widen the frame to at least `size`, evenly or with the old corner at `anchor` of the new frame."""
 
     size: tuple[int, ...]
@@ -123,7 +121,7 @@ def _reframe(grid: Grid, shape: list[int], corner: Literal["center"] | tuple[int
     return grid.step(shape, to_previous)
 
 
-class Rotate(_Step, tag="rotate"):
+class Rotate(_Step, frozen=True, tag="rotate"):
     """Turn counter-clockwise as displayed, about the centre, in mm where the spacing is known; the frame stays.
 
     In 3-D about index axis `axis`: 0 turns within the slices.
@@ -141,7 +139,7 @@ class Rotate(_Step, tag="rotate"):
         return grid.turned(rotation(self.degrees, self.axis, grid.dims))
 
 
-class Flip(_Step, tag="flip"):
+class Flip(_Step, frozen=True, tag="flip"):
     """Mirror along one index axis."""
 
     axis: Literal[0, 1, 2]
@@ -149,22 +147,18 @@ class Flip(_Step, tag="flip"):
     def place(self, grid: Grid) -> Grid:
         """Return the grid after this step."""
         if self.axis >= grid.dims:
-            raise PreprocessingError(
-                f"flip names axis {self.axis} and the image has {grid.dims}", "dimensions"
-            )
+            raise PreprocessingError(f"flip names axis {self.axis} and the image has {grid.dims}", "dimensions")
         signs = np.ones(grid.dims)
         signs[self.axis] = -1
         return grid.step(grid.shape, about(np.diag(signs), grid.shape, grid.shape))
 
 
 _DIRECTIONS = {
-    letter: (axis, sign)
-    for axis, pair in enumerate(("LR", "PA", "SI"))
-    for letter, sign in zip(pair, (1, -1))
+    letter: (axis, sign) for axis, pair in enumerate(("LR", "PA", "SI")) for letter, sign in zip(pair, (1, -1))
 }
 
 
-class Orient(_Step, tag="orient"):
+class Orient(_Step, frozen=True, tag="orient"):
     """Permute and flip the axes so that each points nearest to a patient direction.
 
     One letter for each index axis says where it grows to: L or R, P or A, S or I. "SPL" is the usual axial volume.
@@ -178,9 +172,7 @@ class Orient(_Step, tag="orient"):
         except KeyError as error:
             raise PreprocessingError(f"orient {self.axes!r}: {error} is none of L, R, P, A, S, I") from None
         if len(self.axes) not in (2, 3) or len(named) != len(self.axes):
-            raise PreprocessingError(
-                f"orient {self.axes!r}: want one letter of each of two or three different pairs"
-            )
+            raise PreprocessingError(f"orient {self.axes!r}: want one letter of each of two or three different pairs")
 
     def place(self, grid: Grid) -> Grid:
         """Return the grid after this step; an image without orientation is refused."""

@@ -14,7 +14,7 @@ import msgspec
 from .augmentation import Augmentation
 from .case import Case, CaseReference, Unit
 from .preprocessing import Preprocessing
-from .result import Prediction, Refused, RefusalCode
+from .result import Prediction, RefusalCode, Refused
 
 if TYPE_CHECKING:
     import torch
@@ -208,7 +208,7 @@ class Loop(Protocol):
     generator: torch.Generator
 
     def minimise(self, loss: Tensor, by: str = "main") -> None:
-        """Take one step of the optimiser named `by`: zero_grad, backward, clipping, schedule, and EMA are the host's."""
+        """Step the optimiser named `by`: zero_grad, backward, clipping, schedule and EMA are the host's."""
 
     def full_precision(self) -> AbstractContextManager[None]:
         """Return a context in which autocast is off, for losses that need float32."""

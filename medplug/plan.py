@@ -42,9 +42,7 @@ class Plan:
         """The shape of the answer: [channels, (slices,) rows, columns]."""
         return (len(self.matrix), *self.grid.shape)
 
-    def run(
-        self, pixels: Pixels, out: NDArray[np.float32] | None = None, threads: int = 1
-    ) -> NDArray[np.float32]:
+    def run(self, pixels: Pixels, out: NDArray[np.float32] | None = None, threads: int = 1) -> NDArray[np.float32]:
         """Preprocess stored pixels [channels, ...] into `out`, float32 of `shape`, made when not given."""
         if out is None:
             out = np.empty(self.shape, np.float32)
@@ -82,9 +80,7 @@ def grid_on(grid: Grid, image: Image) -> Grid:
     """
     if grid.stored_to_patient is None or image.to_patient is None:
         if image.shape != grid.stored_shape:
-            raise PreprocessingError(
-                "two images of a case differ in shape and have no common position", "geometry"
-            )
+            raise PreprocessingError("two images of a case differ in shape and have no common position", "geometry")
         return replace(grid, stored_spacing=image.spacing, stored_to_patient=image.to_patient)
     between = np.linalg.inv(image.to_patient) @ grid.stored_to_patient
     dims = grid.dims
@@ -141,9 +137,7 @@ def resample_mask(grid: Grid, mask: Pixels, threads: int = 1) -> NDArray[np.floa
     return _move(mask, grid.to_stored, grid.shape, "nearest", "constant", threads)
 
 
-def restore(
-    grid: Grid, array: NDArray[Any], filter: Filter = "antialias", threads: int = 1
-) -> NDArray[np.float32]:
+def restore(grid: Grid, array: NDArray[Any], filter: Filter = "antialias", threads: int = 1) -> NDArray[np.float32]:
     """Carry [channels, *grid.shape] back to the source's pixels: [channels, *grid.stored_shape], 0 outside the frame.
 
     Up to half a pixel beyond the frame's outermost pixel centres the edge value counts, since those pixels reach there.
@@ -233,8 +227,6 @@ def _normalize(preprocessing: Preprocessing, channels: int) -> list[tuple[float,
     if not isinstance(normalize, Normalize) or not preprocessing.fitted:
         raise PreprocessingError("this preprocessing is still to be fitted: train first")
     if len(normalize.mean) not in (1, channels):
-        raise PreprocessingError(
-            f"normalize has {len(normalize.mean)} means for {channels} channels", "channels"
-        )
+        raise PreprocessingError(f"normalize has {len(normalize.mean)} means for {channels} channels", "channels")
     times = channels // len(normalize.mean)
     return [(1 / std, -mean / std) for mean, std in zip(normalize.mean * times, normalize.std * times)]

@@ -43,7 +43,7 @@ class _Data(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="
                 raise PreprocessingError(f"{type(self).__name__}.{name} is {value}: give a finite number")
 
 
-class Window(_Data, tag="window"):
+class Window(_Data, frozen=True, tag="window"):
     """A VOI window in modality units (PS3.3 C.11.2.1), mapped to 0 to 1."""
 
     center: float
@@ -56,7 +56,7 @@ class Window(_Data, tag="window"):
             raise PreprocessingError(f"a window of width {self.width}: PS3.3 C.11.2.1 wants it positive")
 
 
-class Windows(_Data, tag="windows"):
+class Windows(_Data, frozen=True, tag="windows"):
     """Several windows of one grey image: one channel each."""
 
     windows: tuple[Window, ...]
@@ -66,7 +66,7 @@ class Windows(_Data, tag="windows"):
             raise PreprocessingError("a list of windows that is empty: name at least one")
 
 
-class Range(_Data, tag="range"):
+class Range(_Data, frozen=True, tag="range"):
     """A range of modality values, mapped to 0 to 1 and clamped."""
 
     low: float
@@ -78,7 +78,7 @@ class Range(_Data, tag="range"):
             raise PreprocessingError(f"a range from {self.low} to {self.high}: low must be below high")
 
 
-class Percentiles(_Data, tag="percentiles"):
+class Percentiles(_Data, frozen=True, tag="percentiles"):
     """The range between two percentiles (0 to 100) of each image's own values."""
 
     low: float = 0.5
@@ -89,19 +89,19 @@ class Percentiles(_Data, tag="percentiles"):
             raise PreprocessingError(f"percentiles {self.low} and {self.high}: want 0 <= low < high <= 100")
 
 
-class FitPercentiles(Percentiles, tag="fit-percentiles"):
+class FitPercentiles(Percentiles, frozen=True, tag="fit-percentiles"):
     """Percentiles averaged over the training rows; training replaces them by a `Range` before the id is taken."""
 
 
-class Full(_Data, tag="full"):
+class Full(_Data, frozen=True, tag="full"):
     """The whole range that the stored bits can hold, after the modality transform."""
 
 
-class Stored(_Data, tag="stored"):
+class Stored(_Data, frozen=True, tag="stored"):
     """The values after the modality transform as they are, on no common scale."""
 
 
-class Display(_Data, tag="display"):
+class Display(_Data, frozen=True, tag="display"):
     """As a viewer shows it: the source's declared range or VOI, then its inversion.
 
     `fallback` is for DICOM without a VOI; without one such an image is refused.

@@ -32,7 +32,7 @@ class _Struct(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     pass
 
 
-class Classification(_Struct, tag="classification"):
+class Classification(_Struct, frozen=True, tag="classification"):
     """Probabilities by label.
 
     They sum to 1 when `exclusive`; otherwise each label has its own. `label` is the most probable one of
@@ -46,7 +46,7 @@ class Classification(_Struct, tag="classification"):
     positive: tuple[str, ...] | None = None
 
 
-class Anomaly(_Struct, tag="anomaly"):
+class Anomaly(_Struct, frozen=True, tag="anomaly"):
     """How unusual the image is; larger is more unusual, on the model's own scale.
 
     `map` is the score by place, on the source's grid. `anomalous` is None as long as the model has no threshold.
@@ -58,7 +58,7 @@ class Anomaly(_Struct, tag="anomaly"):
     anomalous: bool | None = None
 
 
-class Segmentation(_Struct, tag="segmentation"):
+class Segmentation(_Struct, frozen=True, tag="segmentation"):
     """A label for each pixel: `mask` holds 0 for background and n for `labels[n - 1]`, on the source's grid.
 
     A plugin's `decode` gives `probabilities` [1 + labels, ...] on the model's grid, background first; the session
@@ -70,13 +70,13 @@ class Segmentation(_Struct, tag="segmentation"):
     probabilities: NDArray[np.float32] | None = None
 
 
-class Regression(_Struct, tag="regression"):
+class Regression(_Struct, frozen=True, tag="regression"):
     """Named numbers, in the units that their names say."""
 
     values: dict[str, float]
 
 
-class Generated(_Struct, tag="generated"):
+class Generated(_Struct, frozen=True, tag="generated"):
     """A synthetic image, [channels, ...] on a 0 to 1 scale, where 1 is displayed white. It shows no patient."""
 
     image: NDArray[np.float32]
@@ -84,14 +84,14 @@ class Generated(_Struct, tag="generated"):
     index: int
 
 
-class Refused(_Struct, tag="refused"):
+class Refused(_Struct, frozen=True, tag="refused"):
     """The image was not analysed, and why. Exit code 1."""
 
     code: RefusalCode
     reason: str
 
 
-class Skipped(_Struct, tag="skipped"):
+class Skipped(_Struct, frozen=True, tag="skipped"):
     """A file found while walking a folder that holds no image; it counts for nothing."""
 
     reason: str
@@ -109,7 +109,7 @@ class Rejected:
     outcome: Refused | Skipped
 
 
-class Explanation(_Struct):
+class Explanation(_Struct, frozen=True):
     """Where the model looked: `map` on the source's grid, 0 to 1, for `label`, by `method`."""
 
     method: str
@@ -117,7 +117,7 @@ class Explanation(_Struct):
     map: NDArray[np.float32]
 
 
-class ModelReference(_Struct):
+class ModelReference(_Struct, frozen=True):
     """Which model answered: the plugin's distribution and version, and the weights."""
 
     name: str
@@ -126,7 +126,7 @@ class ModelReference(_Struct):
     weights_sha256: str
 
 
-class Provenance(_Struct):
+class Provenance(_Struct, frozen=True):
     """With what the answer was computed."""
 
     medplug: str
@@ -135,7 +135,7 @@ class Provenance(_Struct):
     precision: str
 
 
-class Result(_Struct):
+class Result(_Struct, frozen=True):
     """The answer to one case: a prediction, or why there is none.
 
     `unverified` lists the fields of the input contract that the source did not state and that were admitted.

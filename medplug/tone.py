@@ -94,10 +94,12 @@ def modality(values: ValueMeaning) -> _kernels.Tone:
 
 
 def to_modality(values: ValueMeaning, stored: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Apply the modality transform (PS3.3 C.11.1) to stored values."""
     if values.modality_lut is not None:
         lut = values.modality_lut
         places = np.clip(np.floor(stored + 0.5) - lut.first, 0, len(lut.entries) - 1)
-        return lut.entries[places.astype(int)].astype(np.float64)
+        looked_up: NDArray[np.float64] = lut.entries[places.astype(int)].astype(np.float64)
+        return looked_up
     slope, intercept = values.rescale
     return stored * slope + intercept
 
@@ -121,10 +123,7 @@ def curves(values: Values, image: Image, pixels: Pixels) -> list[Curve]:
     if isinstance(values, FitPercentiles):
         raise PreprocessingError("this preprocessing is still to be fitted: train first")
     if isinstance(values, Windows):
-        return [
-            _inverted(_window(window.center, window.width, window.function), image)
-            for window in values.windows
-        ]
+        return [_inverted(_window(window.center, window.width, window.function), image) for window in values.windows]
     if isinstance(values, Stored):
         return [Curve(1.0, 0.0, "open")]
     return [_inverted(_curve(values, image, pixels), image)]
@@ -179,7 +178,7 @@ def percentile_range(values: Percentiles, image: Image, pixels: Pixels) -> tuple
 
 
 def _inverted(curve: Curve, image: Image) -> Curve:
-    """Display the lowest value white where the image says so; the clamp is symmetric, so the line turns before it."""
+    """Display the lowest value white where the image says so; the line turns before the clamp, which is symmetric."""
     if not image.values.inverted:
         return curve
     if curve.ends == "sigmoid":

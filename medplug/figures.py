@@ -1,0 +1,80 @@
+"""The figures that training and evaluation leave behind, as data: what reports draw and programs read."""
+
+from __future__ import annotations
+
+import msgspec
+
+from .result import ModelReference
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Figure(_Part, frozen=True):
+    """One metric, for one label where it has one, with its 95 % interval; None where it cannot be had."""
+
+    name: str
+    value: float
+    label: str | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+class Curve(_Part, frozen=True):
+    """Points of a plot: "roc" (x = 1 - specificity, y = sensitivity) or "calibration" (x = stated, y = observed)."""
+
+    kind: str
+    label: str | None
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+
+
+class Scored(_Part, frozen=True):
+    """One evaluated row: what was true, what was answered, and how sure the answer was."""
+
+    source: str
+    truth: str
+    answer: str
+    score: float
+
+
+class Evaluation(_Part, frozen=True):
+    """How a model did on the rows of one split.
+
+    Intervals are bootstrap percentiles over `resamples` draws, of whole patients when `clustered_by` names their
+    column. `confusion[i][j]` counts rows of label i that were answered j. `worst` lists the most confident errors.
+    """
+
+    task: str
+    split: str
+    rows: int
+    refused: int
+    data_sha256: str
+    plan_id: str
+    model: ModelReference | None
+    figures: tuple[Figure, ...]
+    resamples: int
+    clustered_by: str | None = None
+    patients: int | None = None
+    labels: tuple[str, ...] = ()
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
+    confusion: tuple[tuple[int, ...], ...] = ()
+    curves: tuple[Curve, ...] = ()
+    worst: tuple[Scored, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def figure(self, name: str, label: str | None = None) -> Figure:
+        """Return one figure; `KeyError` when it was not computed."""
+        for one in self.figures:
+            if one.name == name and one.label == label:
+                return one
+        raise KeyError(f"no figure {name!r} for {label!r}")
+
+
+class HistoryPoint(_Part, frozen=True):
+    """The losses at one step of a training, by name: `train/...` averaged since the last point, `val/loss`."""
+
+    step: int
+    seconds: float
+    losses: dict[str, float]

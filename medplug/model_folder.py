@@ -1,0 +1,301 @@
+"""The model folder: `model.json`, `weights.safetensors` and `golden.safetensors`. No pickle, nothing executed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+
+from .errors import ModelFolderError, PluginError, PreprocessingError
+from .model import InputContract, Labels, Model
+from .preprocessing import Preprocessing, from_plain, to_plain
+from .result import ModelReference
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+CARD, WEIGHTS, GOLDEN = "model.json", "weights.safetensors", "golden.safetensors"
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class PluginReference(_Part, frozen=True):
+    """Which plugin makes the network: `distribution:name`, and the versions that wrote the folder."""
+
+    name: str
+    distribution: str
+    distribution_version: str
+    model_version: str
+
+
+class Calibration(_Part, frozen=True):
+    """A temperature that divides the logits, and the rows that it was fitted on."""
+
+    temperature: float
+    split: str
+    rows: int
+
+
+class Threshold(_Part, frozen=True):
+    """An operating point: a case is positive for `label` from `value` on. `how` and `split` are its provenance."""
+
+    label: str
+    value: float
+    how: str
+    split: str
+    rows: int
+    sensitivity: float | None = None
+    specificity: float | None = None
+
+
+class Metric(_Part, frozen=True):
+    """A figure with its 95 % interval, on `rows` of `split`."""
+
+    name: str
+    value: float
+    low: float | None
+    high: float | None
+    split: str
+    rows: int
+
+
+class TrainingRecord(_Part, frozen=True):
+    """How the weights were made."""
+
+    data_sha256: str
+    rows: dict[str, int]
+    seed: int
+    steps: int
+    batch_size: int
+    best_step: int
+    stopped: str
+    device: str
+    precision: str
+    versions: dict[str, str]
+    grouped_by: str | None = None
+    normal: str | None = None
+
+
+class Card(_Part, frozen=True):
+    """The contents of `model.json`: from training on, only what stands here counts."""
+
+    plugin: PluginReference
+    task: str
+    options: dict[str, Any]
+    labels: Labels
+    contract: InputContract
+    preprocessing: dict[str, Any]
+    plan_id: str
+    weights_sha256: str
+    golden_sha256: str
+    training: TrainingRecord | None = None
+    calibration: Calibration | None = None
+    thresholds: tuple[Threshold, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    format: Literal[1] = 1
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedModel:
+    """A model with its network and everything that is stored beside the weights. `path` is None for a fresh one."""
+
+    model: Model
+    network: nn.Module
+    labels: Labels
+    contract: InputContract
+    preprocessing: Preprocessing
+    reference: ModelReference | None = None
+    calibration: Calibration | None = None
+    thresholds: tuple[Threshold, ...] = ()
+    card: Card | None = None
+    path: Path | None = None
+
+
+def fresh(model: Model, seed: int = 0) -> LoadedModel:
+    """Return an untrained model with weights made from `seed`: for models that need no training, and for tests."""
+    preprocessing = model.preprocessing()
+    return LoadedModel(
+        model=model,
+        network=build(model, seed),
+        labels=model.labels,
+        contract=model.contract(),
+        preprocessing=preprocessing,
+    )
+
+
+def build(model: Model, seed: int) -> nn.Module:
+    """Return a model's network with weights that depend on `seed` alone."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return model.build()
+
+
+def read_card(path: str | Path) -> Card:
+    """Read `model.json` strictly; `ModelFolderError` says what is wrong with it."""
+    file = Path(path) / CARD
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=Card)
+    except FileNotFoundError:
+        known = "is no model folder" if Path(path).is_dir() else "does not exist"
+        raise ModelFolderError(f"{path} {known}: it should hold {CARD}, as written by `medplug train`") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ModelFolderError(f"{file} is not a model card: {error}") from error
+
+
+def checked_preprocessing(card: Card, path: str | Path) -> Preprocessing:
+    """Return the card's preprocessing after comparing it with the card's `plan_id`."""
+    try:
+        preprocessing = from_plain(card.preprocessing)
+        plan_id = preprocessing.plan_id
+    except PreprocessingError as error:
+        raise ModelFolderError(f"{Path(path) / CARD}: {error}") from error
+    if plan_id != card.plan_id:
+        raise ModelFolderError(
+            f"{Path(path) / CARD}: the preprocessing was changed after it was written: its id is {plan_id[:12]} "
+            f"and the folder says {card.plan_id[:12]}. Restore the file, or train again"
+        )
+    return preprocessing
+
+
+def load(path: str | Path) -> LoadedModel:
+    """Load a model folder: check its hashes, import its plugin alone, and fill its network."""
+    path = Path(path)
+    card = read_card(path)
+    preprocessing = checked_preprocessing(card, path)
+    _check_sha256(path / WEIGHTS, card.weights_sha256)
+    return assemble(card, preprocessing, read_tensors(path / WEIGHTS), path)
+
+
+def assemble(
+    card: Card, preprocessing: Preprocessing, weights: Mapping[str, Tensor], path: Path | None = None
+) -> LoadedModel:
+    """Build the network that a card describes and fill it with `weights`."""
+    model = _model_of(card)
+    network = build(model, seed=0)
+    try:
+        network.load_state_dict(dict(weights), strict=True)
+    except RuntimeError as error:
+        raise ModelFolderError(
+            f"the weights do not fit the network that {card.plugin.distribution} {card.plugin.name} builds "
+            f"(they were written by version {card.plugin.distribution_version}): {error}"
+        ) from error
+    network.eval()
+    return LoadedModel(
+        model=model,
+        network=network,
+        labels=card.labels,
+        contract=card.contract,
+        preprocessing=preprocessing,
+        reference=ModelReference(
+            name=card.plugin.name,
+            version=card.plugin.model_version,
+            distribution=card.plugin.distribution,
+            weights_sha256=card.weights_sha256,
+        ),
+        calibration=card.calibration,
+        thresholds=card.thresholds,
+        card=card,
+        path=path,
+    )
+
+
+def _model_of(card: Card) -> Model:
+    from .plugins import discover
+
+    distribution, name = card.plugin.distribution, card.plugin.name
+    try:
+        offer = discover(only=distribution).find(f"{distribution}:{name}")
+    except PluginError as error:
+        raise ModelFolderError(
+            f"the model was made by the plugin {distribution}:{name}, which cannot be used here: {error}"
+        ) from error
+    try:
+        options = msgspec.convert(card.options, offer.model.Options)
+    except msgspec.ValidationError as error:
+        raise ModelFolderError(f"the stored options do not fit {distribution}:{name}: {error}") from error
+    return offer.model(options, card.labels)
+
+
+def write_card(path: Path, card: Card) -> None:
+    """Write `model.json` whole or not at all."""
+    text = json.dumps(msgspec.to_builtins(card), indent=2, ensure_ascii=False) + "\n"
+    write_whole(path / CARD, text.encode())
+
+
+def describe_plugin(model: Model, distribution: str, distribution_version: str) -> PluginReference:
+    """Return how a model folder speaks of a plugin's model."""
+    return PluginReference(
+        name=model.name,
+        distribution=distribution,
+        distribution_version=distribution_version,
+        model_version=model.version,
+    )
+
+
+def plain_preprocessing(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return the canonical JSON form, numbers as floats, as it stands in `model.json`."""
+    plain: dict[str, Any] = json.loads(preprocessing.to_json())
+    assert to_plain(from_plain(plain)) == plain
+    return plain
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file; `ModelFolderError` when it is missing or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise ModelFolderError(f"{path} is missing: the model folder is not whole") from None
+    except (SafetensorError, OSError) as error:
+        raise ModelFolderError(f"{path} cannot be read: {error}") from error
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
+    """Write a safetensors file whole or not at all; return its SHA-256."""
+    from safetensors.torch import save
+
+    content = save({name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()})
+    write_whole(path, content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file that is never seen half-written: beside it first, then renamed over it."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256; `ModelFolderError` when it is missing."""
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise ModelFolderError(f"{path} is missing: the model folder is not whole") from None
+
+
+def _check_sha256(path: Path, expected: str) -> None:
+    found = sha256_of(path)
+    if found != expected:
+        raise ModelFolderError(
+            f"{path} was changed after it was written: its SHA-256 is {found[:12]} and {CARD} says {expected[:12]}"
+        )

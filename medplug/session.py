@@ -1,0 +1,278 @@
+"""A model in service: cases in, results out, in the order of the source."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from . import devices, explain, model_folder, sources
+from .case import Case, CaseReference
+from .errors import CallError, PreprocessingError, SourceError
+from .model import Batch, Generative, Model, Task
+from .model_folder import LoadedModel
+from .operating import operate
+from .pipeline import Pipeline, Prepared, collate
+from .plan import restore
+from .result import (
+    Anomaly,
+    Classification,
+    Explanation,
+    Outcome,
+    Prediction,
+    Provenance,
+    RefusalCode,
+    Refused,
+    Rejected,
+    Result,
+    Segmentation,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """A result together with its case, whose pixels a writer may want; None where nothing readable was found."""
+
+    case: Case | None
+    result: Result
+
+
+@dataclass(eq=False)
+class _Pending:
+    """A case on its way: its preparation runs in a thread until `result` is there."""
+
+    case: Case | None
+    result: Result | None = None
+    prepared: Future[Prepared | Refused] | None = None
+
+
+class Session:
+    """A model on a device, ready to answer. Threads may share it: nothing in it changes after it is made.
+
+    `model` is a model folder's path, a loaded model, or a `Model` that needs no training. `batch_size` is how many
+    cases of equal shape the network gets at once; `workers` threads read and preprocess (default: one a core).
+    """
+
+    def __init__(
+        self,
+        model: str | Path | LoadedModel | Model,
+        device: str = "auto",
+        batch_size: int = 16,
+        workers: int | None = None,
+    ) -> None:
+        if batch_size < 1:
+            raise CallError(f"a batch of {batch_size} cases: want at least 1")
+        if isinstance(model, Model):
+            model = model_folder.fresh(model)
+        elif not isinstance(model, LoadedModel):
+            model = model_folder.load(model)
+        self.loaded = model
+        self.device = devices.choose(device)
+        self.network = model.network.to(self.device).eval()
+        self.batch_size = batch_size
+        self.workers = workers or os.cpu_count() or 1
+        self.pipeline = Pipeline(model.preprocessing, model.contract.images)
+
+    def run(self, source: sources.AnySource, *, explanations: bool | str = False) -> Iterator[Result]:
+        """Answer every case of a source, and say of every other file why not.
+
+        `explanations` adds a map of where the model looked: for its own answer, or for the label that is named.
+        """
+        for answer in self.answers(source, explanations=explanations):
+            yield answer.result
+
+    def predict(self, image: sources.AnySource) -> Result:
+        """Answer one image: an array, a path or a case. `CallError` when the source holds several."""
+        return self._one(image, explanations=False)
+
+    def explain(self, image: sources.AnySource, label: str | None = None) -> Result:
+        """As `predict`, with a map of where the model looked, for its own answer or for `label`."""
+        return self._one(image, explanations=label or True)
+
+    def answers(self, source: sources.AnySource, *, explanations: bool | str = False) -> Iterator[Answer]:
+        """As `run`, each result together with its case."""
+        return self.answer(sources.read(source, self.loaded.contract.unit), explanations=explanations)
+
+    def answer(self, cases: Iterable[Case | Rejected], *, explanations: bool | str = False) -> Iterator[Answer]:
+        """As `answers`, for cases that have been read already."""
+        model = self.loaded.model
+        if model.task is Task.GENERATION:
+            raise CallError(f"{model.name} generates images and takes none: use generate")
+        if explanations:
+            explain.check(model, self.network)
+        if isinstance(explanations, str) and explanations not in self.loaded.labels.names:
+            raise CallError(f"no label {explanations!r}; the model has {', '.join(self.loaded.labels.names)}")
+        return self._stream(cases, explanations)
+
+    def generate(self, count: int, seed: int = 0) -> Iterator[Result]:
+        """Make `count` synthetic images from `seed`; image i is the same whatever `count` is."""
+        import torch
+
+        model = self.loaded.model
+        if not isinstance(model, Generative):
+            raise CallError(f"{model.name} does not generate images: its task is {model.task.value}")
+        for index in range(count):
+            own = int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+            with torch.inference_mode():
+                output = model.sample(self.network, 1, torch.Generator().manual_seed(own))
+            output = {name: tensor.float().cpu() for name, tensor in output.items()}
+            [made] = model.decode(output, Batch(image=next(iter(output.values()))))
+            yield self._result(
+                CaseReference(source=f"seed {seed}, image {index}"), replace(cast(Any, made), seed=seed, index=index)
+            )
+
+    def features(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
+        """Return features [N, F] of prepared cases of one shape; `CallError` when the model has none."""
+        import torch
+
+        with torch.inference_mode():
+            found = self.loaded.model.features(self.network, collate(prepared, self.device))
+        if found is None:
+            raise CallError(f"{self.loaded.model.name} offers no features (Model.features) to compare images in")
+        array: NDArray[np.float32] = found.float().cpu().numpy()
+        return array
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """With what this session computes."""
+        import torch
+
+        from . import __version__
+
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
+        return Provenance(medplug=__version__, torch=torch.__version__, device=name, precision="float32")
+
+    def _one(self, image: sources.AnySource, explanations: bool | str) -> Result:
+        results = [answer.result for answer in self.answers(image, explanations=explanations)]
+        if len(results) != 1:
+            raise CallError(f"one image is wanted and the source holds {len(results)}: use run")
+        return results[0]
+
+    def _stream(self, cases: Iterable[Case | Rejected], explanations: bool | str) -> Iterator[Answer]:
+        queue: deque[_Pending] = deque()
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="medplug-prepare") as pool:
+            for case in cases:
+                queue.append(self._admit(case, pool))
+                if len(queue) > 4 * self.batch_size:
+                    yield self._next(queue, explanations)
+            while queue:
+                yield self._next(queue, explanations)
+
+    def _admit(self, case: Case | Rejected, pool: ThreadPoolExecutor) -> _Pending:
+        if isinstance(case, Rejected):
+            return _Pending(None, self._result(case.reference, case.outcome))
+        refused = self.loaded.contract.admit(case)
+        if refused is not None:
+            return _Pending(case, self._result(case.reference, refused))
+        return _Pending(case, prepared=pool.submit(_prepare, self.pipeline, case))
+
+    def _next(self, queue: deque[_Pending], explanations: bool | str) -> Answer:
+        """Finish the first of the queue, together with as many of its shape as one batch takes."""
+        if queue[0].result is None:
+            self._settle(queue, explanations)
+        pending = queue.popleft()
+        assert pending.result is not None
+        return Answer(pending.case, pending.result)
+
+    def _settle(self, queue: deque[_Pending], explanations: bool | str) -> None:
+        together: list[tuple[_Pending, Prepared]] = []
+        for pending in queue:
+            if pending.result is not None or pending.prepared is None or pending.case is None:
+                continue
+            prepared = pending.prepared.result()
+            if isinstance(prepared, Refused):
+                pending.result = self._result(pending.case.reference, prepared)
+                if not together:
+                    return
+            elif not together or prepared.shape == together[0][1].shape:
+                together.append((pending, prepared))
+            if len(together) == self.batch_size:
+                break
+        answered = self._infer([prepared for _, prepared in together], explanations)
+        for (pending, _), result in zip(together, answered, strict=True):
+            pending.result, pending.prepared = result, None
+
+    def _infer(self, prepared: Sequence[Prepared], explanations: bool | str) -> list[Result]:
+        import torch
+
+        model = self.loaded.model
+        batch = collate(prepared, self.device)
+        with torch.inference_mode():
+            output = devices.forward_in_parts(lambda part: model.forward(self.network, part), batch)
+            output = {name: tensor.float().cpu() for name, tensor in output.items()}
+            decoded = model.decode(output, batch)
+        predictions = [operate(prediction, self.loaded.calibration, self.loaded.thresholds) for prediction in decoded]
+        maps = self._explanations(batch, predictions, explanations) if explanations else [None] * len(predictions)
+        return [
+            self._result(
+                one.case.reference,
+                _to_source(prediction, one),
+                unverified=self.loaded.contract.unverified(one.case),
+                explanation=None if made is None else replace(made, map=restore(one.grid, made.map[None])[0]),
+            )
+            for one, prediction, made in zip(prepared, predictions, maps, strict=True)
+        ]
+
+    def _explanations(
+        self, batch: Batch, predictions: Sequence[Prediction], wanted: bool | str
+    ) -> list[Explanation | None]:
+        names = self.loaded.labels.names
+        labels = [wanted if isinstance(wanted, str) else _answer(prediction) for prediction in predictions]
+        maps = explain.grad_cam(self.loaded.model, self.network, batch, [names.index(label) for label in labels])
+        return [Explanation(method=explain.METHOD, label=label, map=made) for label, made in zip(labels, maps)]
+
+    def _result(
+        self,
+        reference: CaseReference,
+        outcome: Outcome,
+        unverified: tuple[str, ...] = (),
+        explanation: Explanation | None = None,
+    ) -> Result:
+        return Result(
+            case=reference,
+            prediction=outcome,
+            unverified=unverified,
+            explanation=explanation,
+            model=self.loaded.reference,
+            plan_id=self.loaded.preprocessing.plan_id,
+            provenance=self.provenance,
+        )
+
+
+def _prepare(pipeline: Pipeline, case: Case) -> Prepared | Refused:
+    try:
+        return pipeline.prepare(case)
+    except (SourceError, PreprocessingError) as error:
+        return Refused(code=cast(RefusalCode, error.code), reason=str(error))
+
+
+def _answer(prediction: Prediction) -> str:
+    """The label that a classification's explanation is about."""
+    if not isinstance(prediction, Classification):
+        raise CallError(f"a {type(prediction).__name__.lower()} has no labels to explain")
+    return max(prediction.probabilities, key=lambda name: prediction.probabilities[name])
+
+
+def _to_source(prediction: Prediction, prepared: Prepared) -> Prediction:
+    """Carry what a prediction says by place back to the source's pixels."""
+    if isinstance(prediction, Anomaly):
+        parts = {
+            name: restore(prepared.grid, array[None])[0]
+            for name, array in (("map", prediction.map), ("reconstruction", prediction.reconstruction))
+            if array is not None
+        }
+        return cast(Prediction, replace(prediction, **parts)) if parts else prediction
+    if isinstance(prediction, Segmentation) and prediction.probabilities is not None:
+        # Linear first, then the largest, since labels must not be averaged. Outside the frame all are 0: background.
+        carried = restore(prepared.grid, prediction.probabilities)
+        return replace(prediction, mask=carried.argmax(axis=0).astype(np.uint8), probabilities=None)
+    return prediction

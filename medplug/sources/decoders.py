@@ -18,7 +18,7 @@ def _register_imagecodecs() -> bool:
     """Offer imagecodecs to pydicom, once in a process; whether it is installed."""
     if importlib.util.find_spec("imagecodecs") is None:
         return False
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
 
     from . import imagecodecs_plugin
 
@@ -31,7 +31,7 @@ def _register_imagecodecs() -> bool:
 
 def decoder_for(transfer_syntax: str, bits_stored: int) -> Any:
     """pydicom's decoder of a transfer syntax, or a refusal (`decoder`) that says what would read it."""
-    from pydicom.pixels import get_decoder
+    from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
     has_imagecodecs = _register_imagecodecs()

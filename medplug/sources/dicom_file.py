@@ -136,9 +136,7 @@ def common_meaning(meanings: Sequence[ValueMeaning]) -> ValueMeaning:
             raise SourceError("values", "its slices have different modality LUTs or presentations")
     same_voi = all(other.windows == first.windows for other in meanings)
     single_lut = len(meanings) == 1
-    return replace(
-        first, windows=first.windows if same_voi else (), voi_lut=first.voi_lut if single_lut else None
-    )
+    return replace(first, windows=first.windows if same_voi else (), voi_lut=first.voi_lut if single_lut else None)
 
 
 def _same_table(first: ValueMeaning, other: ValueMeaning) -> bool:
@@ -285,7 +283,7 @@ def _stored_range(dtype: np.dtype[Any], bits: int) -> tuple[int, int] | None:
     return (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) if dtype.kind == "i" else (0, 2**bits - 1)
 
 
-def _identifiers(dataset: Dataset) -> dict[str, str]:
+def _identifiers(dataset: Dataset) -> dict[str, Any]:
     """The unique identifiers, each left out unless it is one (PS3.5 9.1)."""
     keywords = {
         "sop_class_uid": "SOPClassUID",
@@ -327,9 +325,7 @@ def _frames(
             return dataset
 
         planes.append(
-            plane_of(
-                macro("PixelMeasuresSequence"), macro("PlaneOrientationSequence"), macro("PlanePositionSequence")
-            )
+            plane_of(macro("PixelMeasuresSequence"), macro("PlaneOrientationSequence"), macro("PlanePositionSequence"))
         )
         transform, voi = macro("PixelValueTransformationSequence"), macro("FrameVOILUTSequence")
         meanings.append(value_meaning(dataset, transform, voi, colour_bits))

@@ -53,7 +53,7 @@ def read_pixels(
 
 def _coloured(indices: NDArray[Any], dataset: FileDataset) -> NDArray[Any]:
     """The colours of a palette, PS3.3 C.7.6.3.1.5."""
-    from pydicom.pixels import apply_color_lut
+    from pydicom.pixels.processing import apply_color_lut
 
     coloured = apply_color_lut(indices, dataset)
     if coloured.shape[-1] != 3:
@@ -62,12 +62,15 @@ def _coloured(indices: NDArray[Any], dataset: FileDataset) -> NDArray[Any]:
 
 
 def fitted(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """`pixels` as `dtype`, every value kept (float64 rounds to float32); `SourceError` (`values`) where one does not fit."""
+    """`pixels` as `dtype`, every value kept; float64 is rounded to float32.
+
+    Raises `SourceError` (`values`) where a value does not fit.
+    """
     if pixels.dtype == dtype:
         return pixels
     if pixels.size:
         low, high = pixels.min(), pixels.max()
-        limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)  # type: ignore[arg-type]
+        limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
         if pixels.dtype.kind == "f" and dtype.kind != "f":
             raise SourceError("unreadable", "decodes to floating point, which its header does not say")
         if low < limits.min or high > limits.max:

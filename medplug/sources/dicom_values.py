@@ -39,9 +39,7 @@ def code_string(dataset: Dataset, keyword: str) -> str | None:
     return clean(str(value).strip().upper(), 64) or None if value is not None else None
 
 
-def value_meaning(
-    dataset: Dataset, transform: Dataset, voi: Dataset, colour_bits: int | None = None
-) -> ValueMeaning:
+def value_meaning(dataset: Dataset, transform: Dataset, voi: Dataset, colour_bits: int | None = None) -> ValueMeaning:
     """The meaning of stored numbers.
 
     `transform` holds the modality transform and `voi` the VOI: the dataset itself, or an enhanced frame's functional
@@ -99,6 +97,8 @@ def _lookup_table(dataset: Dataset, holder: Dataset, keyword: str, signed: bool)
     if not holder.get(keyword):
         return None
     item = holder[keyword].value[0]
+    if item.get("LUTDescriptor") is None and item.get("LUTData") is None:  # some writers leave an empty item
+        return None
     descriptor = numbers(item, "LUTDescriptor")
     if len(descriptor) != 3:
         raise SourceError("values", f"{keyword} has no valid LUT Descriptor")

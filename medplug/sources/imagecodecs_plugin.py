@@ -18,7 +18,7 @@ JPEG_LOSSLESS = ("1.2.840.10008.1.2.4.57", "1.2.840.10008.1.2.4.70")
 JPEG_LS = ("1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81")
 SYNTAXES = (JPEG_EXTENDED, *JPEG_LOSSLESS, *JPEG_LS)
 
-DECODER_DEPENDENCIES = {uid: ("imagecodecs",) for uid in SYNTAXES}
+DECODER_DEPENDENCIES = dict.fromkeys(SYNTAXES, ("imagecodecs",))
 
 
 def is_available(uid: str) -> bool:

@@ -173,7 +173,6 @@ def _deep_colour(path: str, page: int) -> Pixels:
         return np.asarray(imagecodecs.png_decode(Path(path).read_bytes()))
     import tifffile
 
-    with tifffile.TiffFile(path) as file:
-        pixels = np.asarray(file.pages[page].asarray())
-        planar = file.pages[page].keyframe.planarconfig == 2
+    pixels = np.asarray(tifffile.imread(path, key=page))
+    planar = pixels.shape[-1] not in (3, 4)  # a plane a sample, TIFF 6.0 PlanarConfiguration 2
     return np.moveaxis(pixels, 0, -1) if planar else pixels

@@ -51,7 +51,7 @@ def read(
     if unit is Unit.STUDY:
         raise CallError("the unit 'study' is not supported; read frames, instances or series")
     single = isinstance(source, str | Path | np.ndarray | Image | Case)
-    items: Iterable[Any] = [source] if single else source  # type: ignore[list-item, assignment]
+    items: Iterable[Any] = [source] if single else source  # type: ignore[assignment]
     return _Reader(unit, options, extra).read(items)
 
 

@@ -1,4 +1,4 @@
-"""How a source refuses: reasons that are short and harmless, and a reader that neither warns nor raises strangers' errors."""
+"""How a source refuses: in short and harmless words, and without strangers' warnings or errors."""
 
 from __future__ import annotations
 

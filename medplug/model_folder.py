@@ -68,7 +68,11 @@ class Metric(_Part, frozen=True):
 
 
 class TrainingRecord(_Part, frozen=True):
-    """How the weights were made."""
+    """How the weights were made.
+
+    `data` is the path as it was given, and the columns are those of its table: where `evaluate` looks when it is
+    told no other.
+    """
 
     data_sha256: str
     rows: dict[str, int]
@@ -82,6 +86,11 @@ class TrainingRecord(_Part, frozen=True):
     versions: dict[str, str]
     grouped_by: str | None = None
     normal: str | None = None
+    data: str | None = None
+    label_columns: tuple[str, ...] = ()
+    patient_column: str | None = None
+    split_column: str | None = None
+    mask_column: str | None = None
 
 
 class Card(_Part, frozen=True):

@@ -1,0 +1,1 @@
+"""The synthetic chest radiographs and the guided tour."""

@@ -18,6 +18,7 @@ from .table import TableOptions, class_folder_cases, table_cases
 from .walk import Kind, files_below, kind_of
 
 One = str | Path | NDArray[Any] | Image | Case
+AnySource = One | Iterable[One]
 Found = Case | Rejected
 
 _KNOWN = "DICOM, PNG, JPEG, TIFF, .npy, .npz and .csv are read"
@@ -36,7 +37,7 @@ class Source(Protocol):
 
 
 def read(
-    source: One | Iterable[One],
+    source: AnySource,
     unit: Unit = Unit.INSTANCE,
     *,
     options: TableOptions = TableOptions(),  # noqa: B008  # frozen

@@ -6,7 +6,6 @@ import io
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..errors import SourceError
@@ -41,7 +40,7 @@ class Header:
 def read_header(path: str) -> Header:
     """Read a file up to its pixels. Raises `SourceError`, or whatever pydicom does with a damaged file."""
     found: list[tuple[str, int, int]] = []
-    with Path(path).open("rb") as file:
+    with _File(path) as file:
         stream = _inflated(file)
 
         def at_pixels(tag: int, vr: str | None, length: int) -> bool:
@@ -57,12 +56,33 @@ def read_header(path: str) -> Header:
 
 
 def read_with_pixels(path: str) -> FileDataset:
-    """Read a whole file; its transfer syntax is filled in where the file meta lacks it."""
-    with Path(path).open("rb") as file:
-        return _parse(file, _inflated(file), None)
+    """Read a file, its pixels included; its transfer syntax is filled in where the file meta lacks it."""
+    seen: list[int] = []
+
+    def past_pixels(tag: int, vr: str | None, length: int) -> bool:
+        if int(tag) in _PIXEL_KEYWORDS and not seen:
+            seen.append(int(tag))
+            return False
+        return bool(seen)
+
+    with _File(path) as file:
+        return _parse(file, _inflated(file), past_pixels)
 
 
-def _parse(file: BinaryIO, stream: BinaryIO, stop_when: Stop | None) -> FileDataset:
+class _File(io.BufferedReader):
+    """A file that reads no more than it holds: Python would make room first for any length that an element claims."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = self.seek(0, io.SEEK_END)
+        self.seek(0)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(0, self._size - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
+def _parse(file: BinaryIO, stream: BinaryIO, stop_when: Stop) -> FileDataset:
     """The dataset in `stream`, which is `file` or what it holds inflated."""
     from pydicom.dataset import FileDataset
     from pydicom.filereader import read_dataset, read_partial

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from ..errors import SourceError
 from .codestream import check_frame_sizes
 from .decoders import decoder_for
 from .dicom_header import read_with_pixels
-from .refusal import reading
+from .refusal import clean, reading
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -29,7 +28,10 @@ def _decode(dataset: FileDataset, frame: int | None, *, raw: bool) -> NDArray[An
     decoder = decoder_for(uid, int(dataset.get("BitsStored") or 0))
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         check_frame_sizes(dataset)
-    pixels, _ = decoder.as_array(dataset, index=frame, raw=raw)
+    try:
+        pixels, _ = decoder.as_array(dataset, index=frame, raw=raw)
+    except RuntimeError as error:  # what pydicom raises when every decoder has failed
+        raise SourceError("unreadable", f"its compressed pixels cannot be decoded ({clean(error)})") from None
     return np.asarray(pixels)
 
 
@@ -76,11 +78,3 @@ def fitted(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
         if low < limits.min or high > limits.max:
             raise SourceError("values", f"holds values from {low} to {high}, which do not fit into {dtype}")
     return pixels.astype(dtype)
-
-
-@cache
-def sop_class_is_image(uid: str) -> bool:
-    """Whether the name of the SOP class says that its instances hold pixels."""
-    from pydicom.uid import UID
-
-    return "Image Storage" in UID(uid).name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from .refusal import clean
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+_UID = re.compile(r"[0-9.]{1,64}")
 _VOI_FUNCTIONS = {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
 
 
@@ -29,6 +31,11 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     except (TypeError, ValueError):
         return ()
     return found if all(map(math.isfinite, found)) else ()
+
+
+def is_uid(text: str) -> bool:
+    """Whether the text is made as a unique identifier is, PS3.5 9.1."""
+    return _UID.fullmatch(text) is not None
 
 
 def code_string(dataset: Dataset, keyword: str) -> str | None:

@@ -46,12 +46,14 @@ class Code(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The labels of a model, in the order of its outputs.
 
-    `exclusive` labels shut each other out; otherwise each is present or absent by itself.
+    `exclusive` labels shut each other out; otherwise each is present or absent by itself. `values` are what the
+    training data called them (cells of one column, or the names of several), empty where it used the names.
     """
 
     names: tuple[str, ...] = ()
     exclusive: bool = True
     codes: dict[str, Code] = msgspec.field(default_factory=dict)
+    values: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.names)

@@ -27,6 +27,19 @@ def noise(rng: np.random.Generator, shape: tuple[int, int], cells: float) -> Map
 
 
 @cache
+def _shares(size: int, knots: int) -> tuple[Map, Map]:
+    """Weights [size, knots] that gather pixels into knots and spread knots over pixels; each way they sum to 1."""
+    weight = _spread(size, knots)
+    return weight / weight.sum(0), weight / weight.sum(1, keepdims=True)
+
+
+def slow(image: Map, sigma: float) -> Map:
+    """A wide blur of about `sigma` pixels, through a coarse grid: cheap, and even enough for what is smooth."""
+    rows, columns = (_shares(size, max(4, round(0.78 * size / sigma) + 3)) for size in image.shape)
+    return np.asarray(rows[1] @ (rows[0].T @ image @ columns[0]) @ columns[1].T, np.float32)
+
+
+@cache
 def _taps(size: int, sigma: float) -> tuple[Map, Map]:
     """Half of a Gaussian, and what of it lies inside an axis at each place."""
     reach = max(1, min(size - 1, round(2.7 * sigma)))

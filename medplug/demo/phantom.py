@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medplug.demo.anatomy import LEFT, RIGHT, Anatomy, Chest, chest
-from medplug.demo.canvas import Frame, Map, blur, noise, soft_step
+from medplug.demo.canvas import Frame, Map, blur, noise, slow, soft_step
 
 __all__ = ["FINDINGS", "Anatomy", "Radiograph", "Technique", "render"]
 
@@ -95,7 +95,7 @@ def _visible(torso: Chest, disease: _Lesions) -> NDArray[np.bool_]:
     gained = AERATED * np.minimum(torso.lung, 12) * disease.filled + np.clip(torso.lung / 5, 0, 1) * disease.added
     if not gained.any():
         return np.zeros(torso.frame.shape, np.bool_)
-    seen = blur(gained, 0.3 / torso.frame.pixel)
+    seen = slow(gained.astype(np.float32), 0.3 / torso.frame.pixel)
     return np.asarray((seen > min(0.8, 0.4 * float(seen.max()))) | (disease.hollow > 0.5))
 
 
@@ -117,12 +117,10 @@ def _path(rng: np.random.Generator, torso: Chest, disease: _Lesions, chance: _Le
 def _expose(rng: np.random.Generator, path: Map, torso: Chest, technique: Technique) -> Map:
     """Turn tissue into grey: scatter, quantum noise, edge enhancement, brightness, collimator, marker."""
     grey: Map = 1 - np.exp(-((path / 15.5) ** np.float32(technique.contrast)))
-    thin = grey[::4, ::4]
-    veil = np.repeat(np.repeat(blur(thin, 7.0), 4, 0), 4, 1)[: grey.shape[0], : grey.shape[1]]
-    grey = 0.97 * grey + 0.03 * blur(veil, 2.5)
+    grey = 0.95 * grey + 0.05 * slow(grey, 3.0 / torso.frame.pixel)
     grain = rng.standard_normal(grey.shape, dtype=np.float32) * technique.noise
     grey += blur(grain * (0.5 + grey), 0.55) * 1.5
-    grey += technique.sharpness * (grey - blur(grey, 0.35 / torso.frame.pixel))
+    grey += technique.sharpness * (grey - slow(grey, 0.35 / torso.frame.pixel))
     grey = np.clip(grey, 0, 1, dtype=np.float32)
     grey **= np.float32(_exponent(grey[::8, ::8], rng.normal(0.53, 0.035)))
     grey *= _collimator(rng, torso, technique.border)
@@ -259,10 +257,10 @@ def _strands(rng: np.random.Generator, torso: Chest, side: int, lesions: _Lesion
         start = np.array(torso.place(side, rng.uniform(0.0, 0.2), rng.uniform(0.3, 0.42)))
         end = np.array(torso.place(side, rng.uniform(0.05, 0.85), rng.uniform(0.06, 0.28)))
         along = np.linspace(0, 1, 90)[:, None]
-        bow = rng.normal(0, 0.5, 2) * np.sin(np.pi * along)
+        bow = rng.normal(0, 0.3, 2) * np.sin(np.pi * along)
         points.append(start + (end - start) * along + bow)
     line = np.concatenate(points)
-    lesions.added += torso.frame.tubes(line, rng.uniform(0.1, 0.22, len(points)).repeat(90), 0.09) * 2.4
+    lesions.added += torso.frame.tubes(line, rng.uniform(0.08, 0.17, len(points)).repeat(90), 0.09) * 1.7
 
 
 def _miliary(rng: np.random.Generator, torso: Chest, lesions: _Lesions) -> None:

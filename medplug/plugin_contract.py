@@ -122,12 +122,16 @@ def check_source(source: Any) -> Any:
 
 
 def check_writer(writer: Any) -> Any:
-    """Return the class if `--write` can name it."""
+    """Return the class if `--write` can name it and it has what `medplug.writers.Writer` asks for."""
     if not isinstance(writer, type):
         raise PluginError(f"medplug_register_writers returned {_brief(writer)}; return a class")
-    name = getattr(writer, "name", None)
+    title, name = writer.__qualname__, getattr(writer, "name", None)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise PluginError(f"{writer.__qualname__}.name is {name!r}; it must be lower-case words joined by hyphens")
+        raise PluginError(f"{title}.name is {name!r}; it must be lower-case words joined by hyphens")
+    required = {method for method in ("write", "close", "discard") if not callable(getattr(writer, method, None))}
+    missing = sorted(required | getattr(writer, "__abstractmethods__", set()))
+    if missing:
+        raise PluginError(f"{title} lacks {', '.join(missing)}; make it a subclass of medplug.writers.Writer")
     return writer
 
 

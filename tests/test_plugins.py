@@ -159,6 +159,11 @@ BROKEN = {
         GOOD.format(name="x") + "@medplug.hookimpl\ndef medplug_register_writers(): return [int]",
         "int.name is None",
     ),
+    "writer-abstract": (
+        GOOD.format(name="x") + "from medplug.writers import Writer\nclass Half(Writer):\n    name = 'half'\n"
+        "    def write(self, answer): pass\n@medplug.hookimpl\ndef medplug_register_writers(): return [Half]",
+        "Half lacks close, discard; make it a subclass of medplug.writers.Writer",
+    ),
 }
 
 
@@ -393,14 +398,19 @@ def test_plugins_register_sources_and_writers(site: SitePackages) -> None:
             def accepts(self, source): return False
             def read(self, source, unit): return iter(())
 
-        class Writer:
+        from medplug.writers import Writer
+
+        class PlainText(Writer):
             name = "plain-text"
+            def write(self, answer): pass
+            def close(self): pass
+            def discard(self): pass
 
         @medplug.hookimpl
         def medplug_register_sources(): return (Reader(),)
 
         @medplug.hookimpl
-        def medplug_register_writers(): yield Writer
+        def medplug_register_writers(): yield PlainText
         """,
     )
 

@@ -46,6 +46,11 @@ class Answer:
     result: Result
 
 
+def load(model: str | Path, device: str = "auto", batch_size: int = 16, workers: int | None = None) -> Session:
+    """Load a model folder into a session; nothing of it changes with the library's version."""
+    return Session(model, device, batch_size, workers)
+
+
 @dataclass(eq=False)
 class _Pending:
     """A case on its way: its preparation runs in a thread until `result` is there."""
@@ -149,7 +154,7 @@ class Session:
         from . import __version__
 
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
-        return Provenance(medplug=__version__, torch=torch.__version__, device=name, precision="float32")
+        return Provenance(medplug=__version__, torch=str(torch.__version__), device=name, precision="float32")
 
     def _one(self, image: sources.AnySource, explanations: bool | str) -> Result:
         results = [answer.result for answer in self.answers(image, explanations=explanations)]

@@ -1,0 +1,49 @@
+"""What every writer does: take answers one by one, and show its files only when they are whole."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+from types import TracebackType
+from typing import ClassVar, Self
+
+from ..model_folder import LoadedModel
+from ..session import Answer
+
+
+class Writer(ABC):
+    """Writes the answers of one run into `folder`, each writer under file names of its own.
+
+    Nothing stands under its final name before `close`, which publishes whole files alone. As a context manager
+    it closes at the end and after Ctrl-C, so that finished cases are kept, and discards after any other error.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, folder: Path, loaded: LoadedModel) -> None:
+        self.folder = Path(folder)
+        self.loaded = loaded
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @abstractmethod
+    def write(self, answer: Answer) -> None:
+        """Take one answer. Keeps no pixels."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Publish the files."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove whatever was begun; the folder is as it was."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None or issubclass(kind, KeyboardInterrupt):
+            self.close()
+        else:
+            self.discard()

@@ -36,9 +36,7 @@ class Augmentation(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         for name in ("rotate", "scale", "shear", "shift", "contrast", "brightness", "gamma"):
             low, high = getattr(self, name)
             if not (math.isfinite(low) and math.isfinite(high) and low <= high):
-                raise PreprocessingError(
-                    f"augmentation {name} from {low} to {high}: want finite numbers, low first"
-                )
+                raise PreprocessingError(f"augmentation {name} from {low} to {high}: want finite numbers, low first")
             if name in ("scale", "contrast", "gamma") and low <= 0:
                 raise PreprocessingError(f"augmentation {name} from {low}: want it above 0")
         if not set(self.flip) <= {0, 1, 2}:

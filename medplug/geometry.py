@@ -124,9 +124,7 @@ class Grid:
 
     def step(self, shape: Sequence[int], to_previous: Affine) -> Grid:
         """Return the grid of `shape` whose indices `to_previous` maps to this grid's."""
-        return replace(
-            self, shape=tuple(int(n) for n in shape), to_stored=compose(self.to_stored, to_previous)
-        )
+        return replace(self, shape=tuple(int(n) for n in shape), to_stored=compose(self.to_stored, to_previous))
 
     def turned(self, linear: NDArray[np.float64]) -> Grid:
         """Return this grid with `linear` applied about its centre, in mm where the spacing is known."""

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 import msgspec
 
@@ -64,6 +64,10 @@ NO_LABELS = Labels()
 
 class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Parent of a model's options: typed fields with defaults. Unknown keys are refused."""
+
+    def replace(self, **changes: Any) -> Self:
+        """Return the same options but for `changes`."""
+        return msgspec.structs.replace(self, **changes)
 
 
 class NoOptions(ModelOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):

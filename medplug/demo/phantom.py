@@ -268,7 +268,7 @@ def _miliary(rng: np.random.Generator, torso: Chest, lesions: _Lesions) -> None:
     count = int(rng.integers(900, 1800))
     wide, tall = torso.anatomy.lung_width, torso.anatomy.lung_height
     points = rng.uniform((-wide, 0.0), (wide, tall + 3), (count, 2))
-    mass = rng.uniform(0.5, 1.5, count) * rng.uniform(0.055, 0.11)
+    mass = rng.uniform(0.5, 1.5, count) * rng.uniform(0.035, 0.075)
     lesions.added += blur(torso.frame.stamp(points, mass), 0.085 / torso.frame.pixel)
 
 

@@ -257,7 +257,12 @@ def _prepare(pipeline: Pipeline, case: Case) -> Prepared | Refused:
     try:
         return pipeline.prepare(case)
     except (SourceError, PreprocessingError) as error:
-        return Refused(code=cast(RefusalCode, error.code), reason=str(error))
+        return as_refusal(error)
+
+
+def as_refusal(error: SourceError | PreprocessingError) -> Refused:
+    """Return the result that an error about one case becomes."""
+    return Refused(code=cast(RefusalCode, error.code), reason=str(error))
 
 
 def _answer(prediction: Prediction) -> str:

@@ -1,0 +1,79 @@
+"""What several commands share: options, the console, and how a result is said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+from rich.table import Table
+
+from ..result import Anomaly, Classification, Generated, Refused, Regression, Result, Segmentation, Skipped
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False)
+
+device_option = click.option(
+    "--device", default="auto", show_default=True, metavar="NAME", help="auto (CUDA where it is), cpu, cuda or cuda:N."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Write into a folder that is not empty.")
+
+
+def output_option(required: bool, text: str) -> Callable[[Any], Any]:
+    """Return the `-o` option."""
+    return click.option("-o", "--output", type=click.Path(path_type=Path), required=required, metavar="DIR", help=text)
+
+
+def print_json(value: Any) -> None:
+    """Print any of medplug's structures as indented JSON."""
+    click.echo(msgspec.json.format(msgspec.json.encode(value, enc_hook=_array), indent=2).decode())
+
+
+def _array(array: Any) -> Any:
+    return {"shape": list(array.shape), "dtype": str(array.dtype)}
+
+
+def describe(result: Result) -> str:
+    """Say a result's outcome in a few words."""
+    prediction = result.prediction
+    if isinstance(prediction, Refused):
+        return f"refused ({prediction.code}): {prediction.reason}"
+    if isinstance(prediction, Skipped):
+        return f"skipped: {prediction.reason}"
+    return _answer(prediction) + (f"  [unverified: {', '.join(result.unverified)}]" if result.unverified else "")
+
+
+def _answer(prediction: Any) -> str:
+    if isinstance(prediction, Classification):
+        ranked = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:3]
+        words = ", ".join(f"{name} {probability:.2f}" for name, probability in ranked)
+        if prediction.positive is None:
+            return words
+        return f"{words}; at its threshold: {', '.join(prediction.positive) or 'none'}"
+    if isinstance(prediction, Anomaly):
+        verdict = {True: " (anomalous)", False: " (not anomalous)", None: ""}[prediction.anomalous]
+        return f"anomaly score {prediction.score:.4g}{verdict}"
+    if isinstance(prediction, Segmentation) and prediction.mask is not None:
+        counts = [int((prediction.mask == n + 1).sum()) for n in range(len(prediction.labels))]
+        return ", ".join(f"{name}: {count} pixels" for name, count in zip(prediction.labels, counts))
+    if isinstance(prediction, Regression):
+        return ", ".join(f"{name} {value:.4g}" for name, value in prediction.values.items())
+    assert isinstance(prediction, Generated)
+    return f"synthetic image {prediction.index} of seed {prediction.seed}"
+
+
+def style(result: Result) -> str:
+    """Return the colour in which a result is printed."""
+    return "yellow" if result.refused else "" if result.answered else "dim"
+
+
+def table(*columns: str, title: str | None = None) -> Table:
+    """Return a plain table for the console."""
+    made = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made

@@ -1,0 +1,50 @@
+"""`medplug generate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.progress import Progress
+
+from ..result import Result
+from .common import device_option, err, output_option, overwrite_option
+
+
+@click.command("generate")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("-n", "--count", type=click.IntRange(min=1), default=64, show_default=True, help="How many images.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same images."
+)
+@click.option(
+    "--write",
+    default="json,html,png",
+    show_default=True,
+    metavar="NAME,...",
+    help="What to write: json, html, png, dicom, and plugins' own.",
+)
+@output_option(True, "The folder for the images.")
+@device_option
+@overwrite_option
+def command(model: Path, count: int, seed: int, write: str, output: Path, device: str, overwrite: bool) -> None:
+    """Make synthetic images with MODEL. They show no patient, and every file says so."""
+    from ..running import generate
+
+    with Progress(console=err, transient=True) as progress:
+        bar = progress.add_task("generating", total=count)
+
+        def advance(result: Result) -> None:
+            progress.advance(bar)
+
+        summary = generate(
+            model,
+            count,
+            output,
+            seed=seed,
+            write=[name.strip() for name in write.split(",") if name.strip()],
+            device=device,
+            overwrite=overwrite,
+            on_result=advance,
+        )
+    click.echo(f"{summary.answered} synthetic images written to {summary.output}")

@@ -1,0 +1,99 @@
+"""`medplug run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from ..result import Result
+from .common import describe, device_option, err, json_option, out, output_option, overwrite_option, style
+
+
+@click.command("run")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("source", nargs=-1, required=True)
+@output_option(False, "The folder for the results. Needed unless --dry-run.")
+@click.option(
+    "--write",
+    default="json,html",
+    show_default=True,
+    metavar="NAME,...",
+    help="What to write: json, html, and plugins' own.",
+)
+@click.option("--explain", is_flag=True, help="Add a map of where the model looked.")
+@click.option("--label", metavar="LABEL", help="With --explain: the label to explain, instead of the model's answer.")
+@click.option("--dry-run", is_flag=True, help="Say what would be analysed, and read no pixel.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True)
+@device_option
+@overwrite_option
+@json_option
+@click.pass_context
+def command(
+    ctx: click.Context,
+    model: Path,
+    source: tuple[str, ...],
+    output: Path | None,
+    write: str,
+    explain: bool,
+    label: str | None,
+    dry_run: bool,
+    batch_size: int,
+    device: str,
+    overwrite: bool,
+    as_json: bool,
+) -> None:
+    """Answer every image of each SOURCE (a file or a folder) with MODEL, a folder made by `medplug train`.
+
+    Every file appears in the results: answered, refused with the reason, or skipped. One line each on standard output.
+    """
+    if label is not None and not explain:
+        raise click.UsageError("--label goes with --explain")
+    if dry_run:
+        ctx.exit(_preview(model, source, as_json))
+    if output is None:
+        raise click.UsageError("-o DIR is needed: where shall the results go?")
+    from ..running import run
+
+    def say(result: Result) -> None:
+        if as_json:
+            click.echo(msgspec.json.encode(result, enc_hook=lambda array: {"shape": list(array.shape)}))
+        else:
+            out.print(f"{result.case.source}: {describe(result)}", style=style(result), markup=False)
+
+    with err.status("reading and answering"):
+        summary = run(
+            model,
+            list(source),
+            output,
+            write=[name.strip() for name in write.split(",") if name.strip()],
+            explanations=(label or True) if explain else False,
+            device=device,
+            batch_size=batch_size,
+            overwrite=overwrite,
+            on_result=say,
+        )
+    err.print(
+        f"{summary.answered} answered, {summary.refused} refused, {summary.skipped} skipped; "
+        f"written to {summary.output}",
+        markup=False,
+    )
+    ctx.exit(1 if summary.refused else 0)
+
+
+def _preview(model: Path, source: tuple[str, ...], as_json: bool) -> int:
+    from ..running import preview
+
+    refused = 0
+    for one in preview(model, list(source)):
+        refused += type(one.outcome).__name__ == "Refused"
+        if as_json:
+            line = {"case": one.reference, "outcome": one.outcome, "shape": one.shape}
+            click.echo(msgspec.json.encode(line))
+        elif one.outcome is None:
+            out.print(f"{one.reference.source}: would be analysed at {' x '.join(map(str, one.shape))}", markup=False)
+        else:
+            words = type(one.outcome).__name__.lower()
+            out.print(f"{one.reference.source}: {words}: {one.outcome.reason}", markup=False)
+    return 1 if refused else 0

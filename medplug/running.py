@@ -1,0 +1,147 @@
+"""A whole run: sources in, files out, observers told; nothing half-written is ever visible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import model_folder, sources
+from .case import Case, CaseReference
+from .errors import CallError, PreprocessingError
+from .model_folder import LoadedModel
+from .pipeline import Pipeline
+from .plugins import Host, discover
+from .result import Refused, Rejected, Result, Skipped
+from .session import Answer, Session, as_refusal
+from .writers import Writer, builtin
+
+OnResult = Callable[[Result], None]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended: counts of results by kind, and the folder that holds them."""
+
+    output: Path
+    answered: int
+    refused: int
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a run would do with one case: `outcome` is None where it would be analysed on a grid of `shape`."""
+
+    reference: CaseReference
+    outcome: Refused | Skipped | None
+    shape: tuple[int, ...] = ()
+
+
+def run(
+    model: str | Path | LoadedModel,
+    source: sources.AnySource,
+    output: str | Path,
+    *,
+    write: Sequence[str] = ("json", "html"),
+    explanations: bool | str = False,
+    device: str = "auto",
+    batch_size: int = 16,
+    overwrite: bool = False,
+    on_result: OnResult | None = None,
+) -> Summary:
+    """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`."""
+    host = discover()
+    session = Session(model, device, batch_size)
+    cases = sources.read(source, session.loaded.contract.unit, extra=host.sources())
+    answers = session.answer(cases, explanations=explanations)
+    return _write(host, session.loaded, answers, _names(source), Path(output), write, overwrite, on_result)
+
+
+def generate(
+    model: str | Path | LoadedModel,
+    count: int,
+    output: str | Path,
+    *,
+    seed: int = 0,
+    write: Sequence[str] = ("json", "html", "png"),
+    device: str = "auto",
+    overwrite: bool = False,
+    on_result: OnResult | None = None,
+) -> Summary:
+    """Make `count` synthetic images and write them into `output`."""
+    host = discover()
+    session = Session(model, device)
+    answers = (Answer(None, result) for result in session.generate(count, seed))
+    return _write(host, session.loaded, answers, (f"seed {seed}",), Path(output), write, overwrite, on_result)
+
+
+def preview(model: str | Path | LoadedModel, source: sources.AnySource) -> Iterator[Preview]:
+    """Say what a run would do with each case, without decoding a pixel or building a network."""
+    if isinstance(model, LoadedModel):
+        contract, preprocessing = model.contract, model.preprocessing
+    else:
+        card = model_folder.read_card(model)
+        contract, preprocessing = card.contract, model_folder.checked_preprocessing(card, model)
+    pipeline = Pipeline(preprocessing, contract.images)
+    for case in sources.read(source, contract.unit, extra=discover().sources()):
+        if isinstance(case, Rejected):
+            yield Preview(case.reference, case.outcome)
+        elif (refused := contract.admit(case)) is not None:
+            yield Preview(case.reference, refused)
+        else:
+            yield _shape(pipeline, case)
+
+
+def _shape(pipeline: Pipeline, case: Case) -> Preview:
+    try:
+        return Preview(case.reference, None, pipeline.shape(case))
+    except PreprocessingError as error:
+        return Preview(case.reference, as_refusal(error))
+
+
+def _write(
+    host: Host,
+    loaded: LoadedModel,
+    answers: Iterable[Answer],
+    names: tuple[str, ...],
+    output: Path,
+    write: Sequence[str],
+    overwrite: bool,
+    on_result: OnResult | None,
+) -> Summary:
+    offered = _writers(host, write)
+    if output.exists() and not output.is_dir():
+        raise CallError(f"{output} is a file; name a folder for the results")
+    if not overwrite and output.is_dir() and any(output.iterdir()):
+        raise CallError(f"{output} is not empty; name another folder, or say --overwrite (overwrite=True)")
+    counts = {"answered": 0, "refused": 0, "skipped": 0}
+    name = loaded.model.name
+    host.notify("medplug_run_started", model=name, sources=names)
+    with ExitStack() as stack:
+        writers = [stack.enter_context(writer(output, loaded)) for writer in offered]
+        for answer in answers:
+            for writer in writers:
+                writer.write(answer)
+            kind = "refused" if answer.result.refused else "answered" if answer.result.answered else "skipped"
+            counts[kind] += 1
+            host.notify("medplug_case_done", result=answer.result)
+            if on_result is not None:
+                on_result(answer.result)
+    host.notify("medplug_run_finished", model=name, **counts)
+    return Summary(output, **counts)
+
+
+def _writers(host: Host, write: Sequence[str]) -> list[type[Writer]]:
+    known = {**{writer.name: writer for writer in host.writers()}, **builtin()}
+    unknown = [name for name in write if name not in known]
+    if unknown:
+        raise CallError(f"no writer named {unknown[0]!r}; there are {', '.join(sorted(known))}")
+    return [known[name] for name in dict.fromkeys(write)]
+
+
+def _names(source: sources.AnySource) -> tuple[str, ...]:
+    """The sources as observers are told of them: paths as text, arrays by what they are."""
+    items = source if isinstance(source, list | tuple) else [source]
+    return tuple(str(item) if isinstance(item, str | Path) else type(item).__name__ for item in items)

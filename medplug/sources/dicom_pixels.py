@@ -57,10 +57,21 @@ def _coloured(indices: NDArray[Any], dataset: FileDataset) -> NDArray[Any]:
     """The colours of a palette, PS3.3 C.7.6.3.1.5."""
     from pydicom.pixels.processing import apply_color_lut
 
+    if dataset.original_encoding[1] is False:
+        _swap_palette(dataset)
     coloured = apply_color_lut(indices, dataset)
     if coloured.shape[-1] != 3:
         raise SourceError("channels", "has a palette with transparency: what it shows depends on the background")
     return coloured
+
+
+def _swap_palette(dataset: FileDataset) -> None:
+    """Make a big-endian palette little-endian: pydicom takes its 16-bit entries to be so."""
+    entries = int(dataset.RedPaletteColorLookupTableDescriptor[0]) or 2**16
+    for colour in ("Red", "Green", "Blue", "Alpha"):
+        keyword = f"{colour}PaletteColorLookupTableData"
+        if len(dataset.get(keyword) or b"") == 2 * entries:
+            dataset[keyword].value = np.frombuffer(dataset[keyword].value, ">u2").astype("<u2").tobytes()
 
 
 def fitted(pixels: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -51,9 +51,9 @@ def read(
     """
     if unit is Unit.STUDY:
         raise CallError("the unit 'study' is not supported; read frames, instances or series")
-    single = isinstance(source, str | Path | np.ndarray | Image | Case)
-    items: Iterable[Any] = [source] if single else source  # type: ignore[assignment]
-    return _Reader(unit, options, extra).read(items)
+    several = isinstance(source, Iterable) and not isinstance(source, str | np.ndarray)
+    items: Iterable[Any] = source if several else [source]  # type: ignore[assignment]
+    return _Reader(Unit(unit), options, extra).read(items)
 
 
 def read_labelled(

@@ -1,5 +1,6 @@
 """DICOM files made to order."""
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,11 +33,12 @@ def write_dicom(tmp_path: Path) -> Callable[..., Path]:
         dataset.HighBit = dataset.BitsStored - 1
         dataset.PixelRepresentation = int(pixels.dtype.kind == "i")
         dataset.PixelData = pixels.tobytes() + b"\0" * (pixels.nbytes % 2)
-        for keyword, value in elements.items():
-            if value is None:
-                delattr(dataset, keyword)
-            else:
-                setattr(dataset, keyword, value)
+        with warnings.catch_warnings(action="ignore"):  # some are invalid, and meant to be
+            for keyword, value in elements.items():
+                if value is None:
+                    delattr(dataset, keyword)
+                else:
+                    setattr(dataset, keyword, value)
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         dataset.save_as(path, enforce_file_format=True)

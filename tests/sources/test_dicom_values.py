@@ -13,7 +13,7 @@ from medplug.errors import SourceError
 
 def looked_up(table, values):
     """C.11.1 and C.11.2 as they are written: the slow twin of whoever uses a `LookupTable`."""
-    return table.entries[np.clip(values - table.first, 0, len(table.entries) - 1)]
+    return table.entries[np.clip(values.astype(int) - table.first, 0, len(table.entries) - 1)]
 
 
 def lut_item(entries, first, bits=16, vr_bytes=False):
@@ -144,6 +144,6 @@ def test_32_bit_integers_are_read_where_they_fit_into_16_bits(write_dicom):
 
 
 def test_code_strings_are_upper_case_and_absent_ones_are_none(write_dicom):
-    image = only(sources.read(write_dicom("c.dcm", Modality="dx ", BodyPartExamined="", ViewPosition=" pa"))).image
+    image = only(sources.read(write_dicom("c.dcm", Modality="dx", BodyPartExamined="", ViewPosition="pa"))).image
 
     assert (image.modality, image.body_part, image.view) == ("DX", None, "PA")

@@ -66,8 +66,8 @@ def test_frames_that_the_header_denies_are_refused(write_dicom):
         ({"PhotometricInterpretation": "RGB"}, "unreadable", "RGB takes 3"),
         ({"PhotometricInterpretation": None}, "photometric", "PhotometricInterpretation"),
         ({"PixelRepresentation": None}, "unreadable", "PixelRepresentation"),
-        ({"RescaleSlope": 0, "RescaleIntercept": 1}, "values", "RescaleSlope '0'"),
-        ({"RescaleSlope": 2}, "values", "RescaleSlope '2'"),
+        ({"RescaleSlope": 0, "RescaleIntercept": 1}, "values", "RescaleSlope '0.0'"),
+        ({"RescaleSlope": 2}, "values", "RescaleSlope '2.0'"),
         ({"PixelData": None}, "unreadable", "without pixels"),
     ],
 )

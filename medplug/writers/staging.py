@@ -15,7 +15,7 @@ class Staging:
         self.folder = folder / name
         self.suffix = suffix
         self._hidden = folder / f".{name}.{os.getpid()}.part"
-        self._own = re.compile(rf"\d{{6,}}(-[a-z-]+)?{re.escape(suffix)}")
+        self._own = re.compile(rf"\d{{6,}}(-[a-z0-9-]+)?{re.escape(suffix)}")
 
     def file(self, number: int, kind: str = "") -> str:
         """Return the file's name, relative to the run's folder: `name`/000001-kind.suffix."""

@@ -1,0 +1,50 @@
+"""Generated images as PNG files, with a contact sheet."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar
+
+from PIL import Image as Picture
+
+from ..model_folder import LoadedModel, write_whole
+from ..session import Answer
+from .pictures import png
+from .staging import Staging
+from .synthetic import NOTICE, SHEET, check, contact_sheet, generated, slices, tile
+from .writer import Writer
+
+
+class GeneratedPng(Writer):
+    """Writes `images/<number>.png`, one a slice of a volume, and `contact-sheet.png` of the first hundred."""
+
+    name: ClassVar[str] = "png"
+
+    def __init__(self, folder: Path, loaded: LoadedModel) -> None:
+        check(self.name, loaded)
+        super().__init__(folder, loaded)
+        self._images = Staging(self.folder, "images", ".png")
+        self._tiles: list[Picture.Image] = []
+        self._count = 0
+
+    def write(self, answer: Answer) -> None:
+        """Write one image; it says in its own description what it is."""
+        self._count += 1
+        made = generated(answer.result)
+        text = {"Description": NOTICE, "Source": f"seed {made.seed}, image {made.index}"}
+        planes = slices(made.image)
+        for number, plane in enumerate(planes, start=1):
+            kind = f"slice-{number:04d}" if len(planes) > 1 else ""
+            self._images.put(self._images.file(self._count, kind), png(Picture.fromarray(plane), text))
+        if len(self._tiles) < SHEET:
+            self._tiles.append(tile(made.image))
+
+    def close(self) -> None:
+        """Publish the images and the contact sheet."""
+        self._images.publish()
+        if self._tiles:
+            write_whole(self.folder / "contact-sheet.png", contact_sheet(self._tiles))
+
+    def discard(self) -> None:
+        """Remove what was begun."""
+        self._images.discard()

@@ -1,0 +1,42 @@
+"""Sessions for developers: `nox -l` lists them, `nox -s tests` runs one."""
+
+import nox
+
+nox.options.sessions = ["tests", "lint", "types", "docs"]
+nox.options.reuse_existing_virtualenvs = True
+
+
+def install(session: nox.Session, extras: str) -> None:
+    """Install the project, editable, with the tested set of versions."""
+    session.install("-c", "constraints.txt", "-e", f".[{extras}]")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Run the tests; arguments go to pytest."""
+    install(session, "all,test")
+    session.run("pytest", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, Python and C++."""
+    session.install("-c", "constraints.txt", "ruff", "clang-format")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("bash", "-c", "clang-format --dry-run -Werror cpp/*.cpp cpp/kernels/*", external=True)
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check types, and the stub of the extension against the extension."""
+    install(session, "all,test,dev")
+    session.run("mypy")
+    session.run("python", "-m", "mypy.stubtest", "medplug._kernels")
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the site into docs/_build; warnings are errors."""
+    install(session, "all,docs")
+    session.run("sphinx-build", "-W", "-n", "docs", "docs/_build")

@@ -108,3 +108,33 @@ class ResidualNetwork(nn.Module):
         """Map [N, channels, (D,) H, W] to logits [N, outputs]."""
         logits: Tensor = self.head(self.dropout(self.features(x)))
         return logits
+
+
+def exclusive_loss(logits: Tensor, target: Tensor, *, smoothing: float = 0.1) -> Tensor:
+    """Cross-entropy of logits [N, K] against one label each, [N] of int64, or against shares [N, K] that sum to 1."""
+    return F.cross_entropy(logits.float(), target, label_smoothing=smoothing)
+
+
+def multi_label_loss(logits: Tensor, target: Tensor, *, smoothing: float = 0.1) -> Tensor:
+    """Binary cross-entropy of logits [N, K] against labels [N, K] of 0, 1 or NaN; NaN (unknown) does not count."""
+    known = ~target.isnan()
+    wanted = torch.where(known, target, 0.0).float() * (1 - smoothing) + smoothing / 2
+    losses = F.binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none")
+    return (losses * known).sum() / known.sum().clamp(min=1)
+
+
+def mixed(images: Tensor, shares: Tensor, generator: torch.Generator, *, alpha: float = 0.3) -> tuple[Tensor, Tensor]:
+    """Images [N, ...] and label shares [N, K], each blended with another of the batch (Zhang et al., mixup, 2018).
+
+    The lesser part is half of a Beta(alpha, 1) variable, at most a half: close to the paper's Beta(alpha, alpha),
+    and drawn from a seeded uniform. `generator` is one of the CPU.
+    """
+    count = len(images)
+    lesser = 0.5 * torch.rand(count, generator=generator) ** (1 / alpha)
+    partner = torch.randperm(count, generator=generator).to(images.device)
+
+    def blend(values: Tensor) -> Tensor:
+        part = lesser.to(values).view(-1, *[1] * (values.dim() - 1))
+        return values * (1 - part) + values[partner] * part
+
+    return blend(images), blend(shares)

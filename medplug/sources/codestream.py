@@ -14,17 +14,21 @@ _SOF = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}  # the frame headers of J
 _NO_LENGTH = {0x01, *range(0xD0, 0xD9)}
 
 
-def check_frame_sizes(dataset: FileDataset) -> None:
-    """Refuse a dataset one of whose frames claims another size than Rows x Columns. RLE has no size of its own."""
-    from pydicom.encaps import generate_frames
+def check_frame_sizes(dataset: FileDataset, frame: int | None) -> None:
+    """Refuse frames (or the one, from 0) that claim another size than Rows x Columns. RLE has no size of its own."""
+    from pydicom.encaps import generate_frames, get_frame
     from pydicom.uid import RLELossless
 
     if dataset.file_meta.TransferSyntaxUID == RLELossless:
         return
     expected = (int(dataset.Rows), int(dataset.Columns))
-    frames = int(dataset.get("NumberOfFrames") or 1)
-    for frame in generate_frames(dataset.PixelData, number_of_frames=frames):
-        found = frame_size(frame)
+    count, stored = int(dataset.get("NumberOfFrames") or 1), dataset.PixelData
+    if frame is None:
+        codestreams = generate_frames(stored, number_of_frames=count)
+    else:
+        codestreams = iter([get_frame(stored, frame, number_of_frames=count)])
+    for codestream in codestreams:
+        found = frame_size(codestream)
         if found is not None and found != expected:
             raise SourceError(
                 "unreadable",

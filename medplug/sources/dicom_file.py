@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -76,16 +77,13 @@ def cases(instance: Instance, unit: Unit) -> Iterator[Case]:
         for frame in range(instance.frames):
             reference = instance.reference
             if instance.frames > 1:
-                reference = CaseReference(**{**_fields(reference), "frame": frame + 1})
+                name = f"{instance.name}:frame/{frame + 1}"
+                reference = msgspec.structs.replace(reference, source=name, frame=frame + 1)
             yield Case(reference, {"image": instance.frame_image(frame)}, patient=instance.patient)
     else:
         with reading(instance.name):
             image = _volume(instance)
         yield Case(instance.reference, {"image": image}, patient=instance.patient)
-
-
-def _fields(reference: CaseReference) -> dict[str, Any]:
-    return {field: getattr(reference, field) for field in reference.__struct_fields__}
 
 
 def _volume(instance: Instance) -> Image:

@@ -27,7 +27,7 @@ def _decode(dataset: FileDataset, frame: int | None, *, raw: bool) -> NDArray[An
     uid = str(dataset.file_meta.TransferSyntaxUID)
     decoder = decoder_for(uid, int(dataset.get("BitsStored") or 0))
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        check_frame_sizes(dataset)
+        check_frame_sizes(dataset, frame)
     try:
         pixels, _ = decoder.as_array(dataset, index=frame, raw=raw)
     except RuntimeError as error:  # what pydicom raises when every decoder has failed

@@ -56,8 +56,10 @@ def picture_cases(path: str, name: str, unit: Unit) -> Iterator[Case]:
         if len(layouts) > 1 and unit is not Unit.FRAME:
             raise SourceError("dimensions", f"has {len(layouts)} pages; read it page by page, with the unit 'frame'")
     for page, layout in enumerate(layouts):
-        frame = page + 1 if len(layouts) > 1 else None
-        yield Case(CaseReference(source=name, frame=frame), {"image": _image(path, name, page, layout)})
+        reference = CaseReference(source=name)
+        if len(layouts) > 1:
+            reference = CaseReference(source=f"{name}:frame/{page + 1}", frame=page + 1)
+        yield Case(reference, {"image": _image(path, name, page, layout)})
 
 
 def _image(path: str, name: str, page: int, layout: _Layout) -> Image:

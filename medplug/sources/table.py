@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
 from ..case import Case, CaseReference
 from ..errors import CallError, SourceError
 from ..result import Refused, Rejected
@@ -56,17 +58,23 @@ def table_cases(path: Path, options: TableOptions, read_file: ReadFile) -> Itera
         raise SourceError("unreadable", f"{name}: is no CSV in UTF-8 ({type(error).__name__})") from None
     file_column = next((column for column in _FILE_COLUMNS if column in columns), None)
     if file_column is None:
-        found = ", ".join(columns) or "none"
-        raise CallError(f"{name} has no column file, path, image or filename; it has {found}")
+        have = ", ".join(columns) or "none"
+        raise CallError(f"{name} has no column file, path, image or filename; it has {have}")
     if len(set(columns)) < len(columns):
         raise CallError(f"{name} has two columns of one name: {', '.join(columns)}")
     options.check(columns, name)
+    taken: set[str] = set()
     for index, row in enumerate(rows):
         if None in row or None in row.values():
-            reference = CaseReference(source=f"{name}:{index}", row=index)
+            reference = CaseReference(source=f"{name}:row/{index}", row=index)
             yield reject(reference, "unreadable", f"{name}, row {index + 1}: has not as many cells as the header")
             continue
-        yield from _row_cases(path.parent, name, index, row, file_column, options, read_file)
+        for found in _row_cases(path.parent, name, index, row, file_column, options, read_file):
+            reference = found.reference
+            if reference.source in taken:  # a file may stand in several rows
+                reference = msgspec.structs.replace(reference, source=f"{reference.source}:row/{index}")
+            taken.add(reference.source)
+            yield replace(found, reference=reference)
 
 
 def _row_cases(
@@ -80,10 +88,10 @@ def _row_cases(
 ) -> Iterator[Case | Rejected]:
     where = f"{name}, row {index + 1}"
     if not row[file_column].strip():
-        yield reject(CaseReference(source=f"{name}:{index}", row=index), "unreadable", f"{where}: names no file")
+        yield reject(CaseReference(source=f"{name}:row/{index}", row=index), "unreadable", f"{where}: names no file")
         return
     for found in read_file(folder / row[file_column].strip()):
-        reference = _with_row(found.reference, index)
+        reference = msgspec.structs.replace(found.reference, row=index)
         if isinstance(found, Rejected):
             outcome = found.outcome
             code = outcome.code if isinstance(outcome, Refused) else "not-an-image"
@@ -101,11 +109,6 @@ def _row_cases(
                 continue
             case = replace(case, mask=masks[0].image)
         yield case
-
-
-def _with_row(reference: CaseReference, row: int) -> CaseReference:
-    fields = {field: getattr(reference, field) for field in reference.__struct_fields__}
-    return CaseReference(**{**fields, "row": row})
 
 
 def class_folder_cases(folder: Path, read_folder: ReadFile, read_file: ReadFile) -> Iterator[Case | Rejected]:

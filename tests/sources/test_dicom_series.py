@@ -223,6 +223,7 @@ def test_enhanced_frames_are_cases_with_their_own_place_and_meaning(write_dicom)
     cases = list(sources.read(path, Unit.FRAME))
 
     assert [case.reference.frame for case in cases] == [1, 2, 3]
+    assert len({case.reference.source for case in cases}) == 3
     assert [case.image.to_patient[2, 3] for case in cases] == [4, 0, 1]
     assert [case.image.values.rescale for case in cases] == [(1, -1000), (2, -1000), (3, -1000)]
     assert [int(case.image.read().max()) for case in cases] == [0, 1, 2]

@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 from medplug import sources
 from medplug.case import Unit
 from medplug.errors import SourceError
+from medplug.result import Rejected
 
 RAMP = np.arange(35, dtype=np.uint8).reshape(5, 7) * 7
 DEEP = np.arange(35, dtype=np.uint16).reshape(5, 7) * 1801
@@ -20,6 +21,16 @@ COLOUR = np.stack([RAMP, 255 - RAMP, RAMP // 2], axis=-1)
 def only(path, unit=Unit.INSTANCE):
     [case] = sources.read(path, unit)
     return case
+
+
+def refusal(path):
+    """When its header is read or when its pixels are: both name the file."""
+    [found] = sources.read(path)
+    if isinstance(found, Rejected):
+        return found.outcome.code, found.outcome.reason
+    with pytest.raises(SourceError) as caught:
+        found.image.read()
+    return caught.value.code, str(caught.value)
 
 
 @pytest.mark.parametrize("suffix", ["png", "tif"])
@@ -139,6 +150,7 @@ def test_pages_are_frames_and_refused_as_an_instance(tmp_path):
     assert rejected.outcome.code == "dimensions"
     assert "3 pages" in rejected.outcome.reason
     assert [frame.reference.frame for frame in frames] == [1, 2, 3]
+    assert [frame.reference.source for frame in frames] == [f"{path}:frame/{n}" for n in (1, 2, 3)]
     np.testing.assert_array_equal(frames[2].image.read()[0], RAMP + 2)
 
 
@@ -195,12 +207,10 @@ def test_a_truncated_picture_is_refused_by_name(tmp_path, suffix):
     Pillow.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
-    [found] = sources.read(path)
-    with pytest.raises(SourceError) as caught:
-        found.image.read()
+    code, reason = refusal(path)
 
-    assert caught.value.code == "unreadable"
-    assert str(caught.value).startswith(f"{path}: ")
+    assert code == "unreadable"
+    assert reason.startswith(f"{path}: ")
 
 
 def test_a_picture_that_claims_a_huge_size_is_refused_before_it_is_decoded(tmp_path):

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,9 +106,9 @@ def test_a_file_name_that_is_no_utf8_is_a_source_that_json_can_hold(tmp_path):
 
 
 def test_files_are_not_held_open_and_pixels_are_decoded_only_when_used(mixed):
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     found = list(sources.read(mixed))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     (mixed / "a.png").write_bytes(b"")
 
     picture = next(case for case in found if case.reference.source.endswith("a.png"))
@@ -140,7 +141,8 @@ def test_a_strangers_source_is_asked_first_and_its_failure_harms_nothing_else(mi
 
 
 def test_importing_sources_imports_neither_pydicom_nor_pillow():
-    code = "import sys, medplug.sources; print([m for m in ('pydicom', 'PIL', 'imagecodecs', 'torch') if m in sys.modules])"
+    heavy = ("pydicom", "PIL", "imagecodecs", "torch")
+    code = f"import sys, medplug.sources; print([name for name in {heavy} if name in sys.modules])"
 
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

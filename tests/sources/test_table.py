@@ -151,5 +151,5 @@ def test_folders_of_splits_hold_the_class_folders(pictures):
 
 @pytest.mark.parametrize("name", ["images/0.png", "images", "gone"])
 def test_data_without_labels_is_a_wrong_call(pictures, name):
-    with pytest.raises(CallError, match="class folders|does not exist"):
+    with pytest.raises(CallError, match=r"class folders|does not exist"):
         list(sources.read_labelled(pictures / name))

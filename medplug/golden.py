@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -23,7 +24,6 @@ from .model_folder import (
     TrainingRecord,
     assemble,
     checked_preprocessing,
-    plain_preprocessing,
     read_card,
     read_tensors,
     sha256_of,
@@ -168,7 +168,7 @@ def save(
         options=msgspec.to_builtins(loaded.model.options),
         labels=loaded.labels,
         contract=loaded.contract,
-        preprocessing=plain_preprocessing(loaded.preprocessing),
+        preprocessing=json.loads(loaded.preprocessing.to_json()),
         plan_id=loaded.preprocessing.plan_id,
         weights_sha256=write_tensors(path / WEIGHTS, loaded.network.state_dict()),
         golden_sha256=write_tensors(path / GOLDEN, compute(loaded)),

@@ -14,7 +14,7 @@ import msgspec
 
 from .errors import ModelFolderError, PluginError, PreprocessingError
 from .model import InputContract, Labels, Model
-from .preprocessing import Preprocessing, from_plain, to_plain
+from .preprocessing import Preprocessing, from_plain
 from .result import ModelReference
 
 if TYPE_CHECKING:
@@ -249,13 +249,6 @@ def describe_plugin(model: Model, distribution: str, distribution_version: str) 
         distribution_version=distribution_version,
         model_version=model.version,
     )
-
-
-def plain_preprocessing(preprocessing: Preprocessing) -> dict[str, Any]:
-    """Return the canonical JSON form, numbers as floats, as it stands in `model.json`."""
-    plain: dict[str, Any] = json.loads(preprocessing.to_json())
-    assert to_plain(from_plain(plain)) == plain
-    return plain
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <system_error>
+#include <exception>
 #include <thread>
 
 #ifndef _WIN32
@@ -83,7 +83,7 @@ void ThreadPool::start_workers(int wanted) noexcept {
         for (; workers_ < wanted; ++workers_) {
             std::thread([this] { serve(); }).detach();
         }
-    } catch (const std::system_error&) {
+    } catch (const std::exception&) {
         // The system gives no more threads: those that exist, the caller at least, do the work.
     }
 }

@@ -1,5 +1,6 @@
 """What `resample` must give exactly, and at the extremes."""
 
+import resource
 from typing import Any
 
 import numpy as np
@@ -165,10 +166,13 @@ def test_far_outside_there_is_only_the_border(shear, far, filter):
 
 def test_a_wide_pad_costs_no_more_memory_than_the_image():
     stored = noise((1, 1, 200), "uint8")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     out = run(stored, (1, 1, 1_000_000), [[1, 0, 0], [0, 180.0, 0]], filter="antialias")
 
     assert_array_equal(out[0, 0, 3:], np.full(999_997, out[0, 0, -1]))
+    growth = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert growth < 300_000  # KiB; a window for each output pixel would take 1.6 GB
 
 
 @pytest.mark.parametrize("step", [[[0.5, 0, 0], [0, 0.5, 0]], [[0.5, 0.25, 0], [-0.25, 0.5, 2]]])

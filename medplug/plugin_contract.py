@@ -53,8 +53,6 @@ def _no_hook(name: str, hooks: Sequence[str]) -> str:
 
 def items(hook: str, answer: Any) -> list[Any]:
     """Return what a hook returned as a list, or refuse what is no iterable, or an empty one."""
-    if answer is None:
-        raise PluginError(f"{hook} returned None; it must return a list")
     if isinstance(answer, str | bytes | type) or not isinstance(answer, Iterable):
         raise PluginError(f"{hook} returned {_brief(answer)}; it must return a list")
     found = list(answer)

@@ -236,9 +236,9 @@ class _Gathered:
             if implementation.plugin is plugin:
                 try:
                     answers += items(hook, implementation.function())
-                except (Exception, SystemExit) as error:
-                    if isinstance(error, PluginError):
-                        raise
+                except (PluginError, KeyboardInterrupt):
+                    raise
+                except BaseException as error:
                     raise PluginError(f"{hook} failed: {words(error)}") from error
         return answers
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
 
@@ -95,6 +96,11 @@ def test_an_installed_model_is_offered_under_its_name(site: SitePackages) -> Non
 BROKEN = {
     "import-error": ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
     "exits": ("import sys; sys.exit(3)", "cannot be imported: SystemExit: 3"),
+    "exits-when-looked-at": ("def __dir__(): raise SystemExit(4)", "SystemExit: 4"),
+    "exits-when-asked": (
+        GOOD.format(name="x").replace("return", "import sys; sys.exit(5); return"),
+        "medplug_register_models failed: SystemExit: 5",
+    ),
     "syntax": ("def (:", "SyntaxError"),
     "misspelt": (
         GOOD.format(name="misspelt").replace("medplug_register_models", "medplug_register_model"),
@@ -140,6 +146,11 @@ BROKEN = {
     "options-loose": (
         GOOD.format(name="x") + "class Loose(medplug.ModelOptions, forbid_unknown_fields=False):\n    depth: int = 1\n"
         "Brightness.Options = Loose",
+        "must stay frozen and refuse unknown fields",
+    ),
+    "options-thawed": (
+        GOOD.format(name="x") + "class Thawed(medplug.ModelOptions, frozen=False):\n    depth: int = 1\n"
+        "Brightness.Options = Thawed",
         "must stay frozen and refuse unknown fields",
     ),
     "options-json": (
@@ -297,17 +308,18 @@ def test_one_distribution_can_be_asked_alone(site: SitePackages) -> None:
         discover(only="gamma")
 
 
-def test_a_distribution_that_lies_on_the_path_twice_counts_once(
-    site: SitePackages, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_distribution_that_lies_on_the_path_twice_counts_once(site: SitePackages) -> None:
     site.model("alpha", "first")
     site.model("alpha", "second", where="shadowed")
+    shadowed = site.path / "shadowed" / "alpha-1.0.dist-info" / "METADATA"
+    shadowed.write_text(shadowed.read_text().replace("Version: 1.0", "Version: 2.0"))
     sys.path.insert(1, str(site.path / "shadowed"))  # undone with the path that the fixture has put in
     (site.path / "alpha-1.0.dist-info" / "entry_points.txt").write_text("[medplug]\na = alpha\na = alpha\n")
 
     host = discover()
 
     assert names(host, "alpha") == ["first"]
+    assert host.find("first").distribution_version == "1.0"
     assert "alpha" not in [plugin.distribution for plugin in host.quarantined]
 
 
@@ -316,6 +328,22 @@ def test_one_module_is_one_plugin(site: SitePackages) -> None:
     site.model("beta", "beta", points="plugin = alpha")
 
     assert "alpha is already the plugin alpha:plugin" in reason(discover(), "beta")
+
+
+def test_a_stranger_cannot_take_a_module_of_medplugs_own(site: SitePackages) -> None:
+    site.model("alpha", "alpha", points="plugin = medplug_cnn")
+
+    host = discover()
+
+    assert "medplug_cnn is already the plugin medplug:cnn" in reason(host, "alpha")
+    assert host.find("cnn").distribution == "medplug"
+
+
+def test_a_hook_that_this_medplug_lacks_may_be_optional(site: SitePackages) -> None:
+    later = "@medplug.hookimpl(optionalhook=True)\ndef medplug_image_sent(): pass"
+    site.install("ahead", GOOD.format(name="ahead") + later)
+
+    assert names(discover(), "ahead") == ["ahead"]
 
 
 @pytest.mark.parametrize(
@@ -361,6 +389,29 @@ def test_an_observer_that_raises_is_reported_once_and_asked_no_more(
     assert [record.getMessage() for record in caplog.records] == [
         "the plugin crashing:plugin failed in medplug_case_done and is asked no more: SystemExit: no disk"
     ]
+
+
+def test_an_observer_that_raises_in_two_threads_at_once_is_reported_once(
+    site: SitePackages, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = """
+    import threading
+    import medplug
+    both = threading.Barrier(2, timeout=30)
+
+    @medplug.hookimpl
+    def medplug_case_done(result):
+        both.wait()
+        raise ValueError("no disk")
+    """
+    site.install("crashing", source)
+    host = discover(only="crashing")
+
+    with caplog.at_level(logging.WARNING), ThreadPoolExecutor(2) as pool:
+        told = [pool.submit(host.notify, "medplug_case_done", result="one") for _ in range(2)]
+
+    assert [future.result() for future in told] == [None, None]
+    assert len(caplog.records) == 1
 
 
 def test_an_observer_takes_only_the_arguments_that_it_wants(site: SitePackages) -> None:

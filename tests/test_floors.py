@@ -20,7 +20,7 @@ FLOORS = {
     2: "hookspecs installed plugin_contract plugins sources",
     3: "model_folder pipeline devices golden operating explain session splits targets dataset",
     4: "writers running"
-    " training trainer interrupt fitting settings feeding sampling pixel_cache loop schedule checkpoint"
+    " training trainer interrupt budget progress fitting settings feeding sampling pixel_cache loop schedule checkpoint"
     " evaluation answered bootstrap scores tally classification_tally measurement_tally generation_figures frechet"
     " figures operating_fit",
     5: "__init__ demo",  # medplug itself, whose public names reach all of the above

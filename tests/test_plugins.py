@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import textwrap
@@ -489,6 +490,22 @@ def test_offers_come_in_one_order(site: SitePackages) -> None:
     offers = [offer.qualified for offer in discover().offers if offer.distribution != "medplug"]
 
     assert offers == ["eta:a-model", "alpha:b-model", "zeta:b-model"]
+
+
+def test_the_command_that_lists_plugins_survives_what_they_say(site: SitePackages) -> None:
+    site.install("bracketed", "raise ValueError('a tag [/b] and [red]')")
+
+    ran = subprocess.run(
+        [sys.executable, "-c", "from medplug.cli import main; main(['plugins'])"],
+        env={**os.environ, "PYTHONPATH": str(site.path), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert "bracketed cannot be imported: ValueError: a tag [/b] and [red]" in " ".join(ran.stdout.split())
 
 
 def test_discovery_does_not_import_torch() -> None:

@@ -13,8 +13,9 @@ from rich.table import Table
 
 from ..result import Anomaly, Classification, Generated, Refused, Regression, Result, Segmentation, Skipped
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False)
+# No markup: what is printed holds file names and plugins' own words, in which [brackets] are only brackets.
+out = Console(highlight=False, markup=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, markup=False)
 
 device_option = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto (CUDA where it is), cpu, cuda or cuda:N."

@@ -58,7 +58,7 @@ def answer(session: Session, dataset: Dataset, progress: Progress | None = None)
         if progress is not None:
             progress(row + 1, len(dataset.cases))
     return Answered(
-        numbers=np.array(numbers, dtype=np.float64).reshape(len(rows), -1),
+        numbers=np.array(numbers, dtype=np.float64).reshape(len(rows), -1 if rows else 0),
         rows=np.array(rows, dtype=np.int64),
         sources=tuple(sources),
         names=names,

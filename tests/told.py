@@ -1,12 +1,19 @@
 """Models that answer what their pixels say, so that a test decides every answer and still goes the whole way."""
 
+import dataclasses
+
 import numpy as np
 from torch import nn
 
 import medplug
 from medplug.case import Case, CaseReference, Image
 from medplug.dataset import Dataset
+from medplug.evaluation import evaluate
 from medplug.model import Labels
+from medplug.model_folder import Threshold, fresh
+from medplug.session import Session
+
+NAMES = ("a", "b", "c")
 
 
 class _Told(medplug.Model):
@@ -92,3 +99,24 @@ def dataset_of(
         patient_column=None if patients is None else "patient",
         sha256=sha256,
     )
+
+
+def point(label, value):
+    """An operating point as validation would have left it."""
+    return Threshold(label=label, value=value, how="youden", split="val", rows=50)
+
+
+def three(count=120, seed=0):
+    """Probabilities [count, 3] that are often right, and the truth."""
+    generator = np.random.default_rng(seed)
+    truth = generator.integers(0, 3, count)
+    logits = generator.normal(size=(count, 3)) + 1.5 * np.eye(3)[truth]
+    return np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True), truth
+
+
+def classified(stated, truth, names=NAMES, *, thresholds=(), calibration=None, **options):
+    """The evaluation of a classifier that answers `stated`."""
+    loaded = fresh(ToldClass(labels=Labels(names=names)))
+    loaded = dataclasses.replace(loaded, thresholds=thresholds, calibration=calibration)
+    resamples = options.pop("resamples", 50)
+    return evaluate(Session(loaded, "cpu"), dataset_of(stated, truth, names, **options), resamples=resamples)

@@ -147,6 +147,8 @@ def _instance(path: str, name: str, header: Header) -> Instance:
     rows, columns = positive(dataset, "Rows"), positive(dataset, "Columns")
     frames = 1 if dataset.get("NumberOfFrames") is None else positive(dataset, "NumberOfFrames")
     stored, bits = stored_type(header)
+    if photometric.startswith("YBR_FULL") and stored != np.uint8:
+        raise SourceError("photometric", f"has {photometric} of {stored}; its conversion to RGB is defined for 8 bits")
     colour_bits = bits if samples == 3 else None
     dtype = stored
     if photometric == "PALETTE COLOR":

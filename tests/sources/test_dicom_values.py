@@ -26,6 +26,14 @@ def lut_item(entries, first, bits=16, vr_bytes=False):
     return item
 
 
+def as_unsigned(item):
+    """Write the signed first value as US, which many do."""
+    count, first, bits = item.LUTDescriptor
+    item["LUTDescriptor"].VR = "US"
+    item["LUTDescriptor"].value = [count, first % 2**16, bits]
+    return item
+
+
 def only(found):
     [case] = found
     return case
@@ -44,6 +52,13 @@ def test_a_modality_lut_means_what_pydicom_makes_of_it(write_dicom, first, vr_by
     np.testing.assert_array_equal(looked_up(image.values.modality_lut, pixels), expected)
     assert image.values.modality_lut.maximum == 65535
     assert image.values.rescale == (1, 0)
+
+
+def test_a_negative_first_value_written_as_unsigned_is_negative_all_the_same(write_dicom):
+    pixels = np.arange(-10, 10, dtype=np.int16).reshape(4, 5)
+    path = write_dicom("m.dcm", pixels, ModalityLUTSequence=[as_unsigned(lut_item([5, 6, 7], -5))])
+
+    assert only(sources.read(path)).image.values.modality_lut.first == -5
 
 
 def test_a_voi_lut_means_what_pydicom_makes_of_it(write_dicom):

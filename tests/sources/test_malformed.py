@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from collections import Counter
 from pathlib import Path
@@ -94,6 +95,20 @@ def test_a_deflation_bomb_is_refused_before_it_fills_the_memory(tmp_path):
     [rejected] = sources.read(path)
 
     assert "inflates to more than 512 MiB" in rejected.outcome.reason
+
+
+def test_a_length_that_the_file_does_not_hold_takes_no_memory(write_dicom):
+    path = write_dicom("long.dcm", PixelData=None)
+    claim = b"\x09\x00\x10\x00UN\0\0" + (2**31 - 1).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes() + claim)
+
+    tracemalloc.start()
+    [rejected] = sources.read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert rejected.outcome.code == "unreadable"
+    assert peak < 64 << 20
 
 
 def test_a_compressed_frame_of_another_size_than_the_header_says_is_not_decoded(tmp_path):

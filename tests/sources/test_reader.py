@@ -16,6 +16,7 @@ from medplug import sources
 from medplug.case import Case, CaseReference, Unit
 from medplug.errors import CallError, SourceError
 from medplug.result import Refused, Rejected, Skipped
+from medplug.sources.refusal import quiet
 
 
 @pytest.fixture
@@ -147,6 +148,19 @@ def test_importing_sources_imports_neither_pydicom_nor_pillow():
     child = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert child.stdout.strip() == "[]"
+
+
+def test_readers_that_overlap_stay_quiet_and_leave_the_warning_filters_as_they_were():
+    before = list(warnings.filters)
+    first, second = quiet(), quiet()
+
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    warnings.warn("still inside the second", stacklevel=1)  # an error, were it not for `second`
+    second.__exit__(None, None, None)
+
+    assert warnings.filters == before
 
 
 def test_reading_in_several_threads_leaves_the_warning_filters_as_they_were():

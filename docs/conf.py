@@ -1,0 +1,66 @@
+"""The site: Sphinx with MyST and furo. `sphinx-build -W -n docs docs/_build` must pass without the network."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import medplug
+
+project = "medplug"
+author = copyright = "The medplug authors"
+release = version = medplug.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc"]
+exclude_patterns = ["_build"]
+myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
+myst_heading_anchors = 3
+highlight_language = "text"
+default_role = "code"
+
+html_theme = "furo"
+html_title = "medplug"
+html_static_path = ["_static"]
+html_css_files = ["medplug.css"]
+html_show_sphinx = False
+html_copy_source = False
+
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_class_signature = "mixed"
+maximum_signature_line_length = 72
+python_use_unqualified_type_names = True
+
+# What is documented elsewhere, and cannot be looked up without the network.
+nitpick_ignore_regex = [
+    ("py:.*", r"(torch|np|numpy|nn|pluggy|pathlib|collections|typing|msgspec|enum|abc|threading|datetime)\..*"),
+    ("py:class", r"(Tensor|Optimizer|NDArray|Path|Any|Literal|Self|Mapping|Sequence|Iterator|Iterable|Callable)"),
+    ("py:class", r"(AbstractContextManager|TracebackType|Exception|ValueError|optional|Struct|float32|uint8)"),
+    # Names that are types of arguments only, said in words where they matter.
+    ("py:class", r"(AnySource|OnResult|Outcome|Pixels|Values|GeometryStep|_Span|Grid|Draw|LookupTable)"),
+]
+
+PUBLIC = set(dir(medplug))
+
+
+def resolve(app: Any, env: Any, node: Any, content: Any) -> Any:
+    """Find `medplug.model.Model`, or `Model` alone, where the reference documents it: at `medplug.Model`."""
+    name = node.get("reftarget", "").rsplit(".", 1)[-1]
+    domain = env.get_domain("py")
+    targets = [f"medplug.{name}"] if name in PUBLIC else [one for one in domain.objects if one.endswith(f".{name}")]
+    if len(targets) != 1 or node.get("refdomain") != "py":
+        return None
+    return domain.resolve_xref(env, node["refdoc"], app.builder, "obj", targets[0], node, content)
+
+
+def escape(app: Any, what: str, name: str, thing: Any, options: Any, lines: list[str]) -> None:
+    """Docstrings are plain words with code in single backticks: leave no other mark-up to reStructuredText."""
+    for number, line in enumerate(lines):
+        parts = re.split(r"(`[^`]*`)", line)
+        lines[number] = "".join(part if part[:1] == "`" else re.sub(r"([*|])", r"\\\1", part) for part in parts)
+
+
+def setup(app: Any) -> None:
+    """Connect the two above."""
+    app.connect("missing-reference", resolve)
+    app.connect("autodoc-process-docstring", escape)

@@ -1,0 +1,59 @@
+"""Write the pages that the program itself dictates: `python docs/generate.py`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+HERE = Path(__file__).resolve().parent
+WIDTH = 100
+
+HEAD = """\
+# Command line
+
+<!-- Written by docs/generate.py from the program itself; a test compares them. -->
+
+Results go to standard output, progress and everything else to standard error. With `--json`, where a command has it, a
+program can read the results.
+
+| exit code | meaning |
+|---|---|
+| 0 | done |
+| 1 | a named input was refused or could not be read, or a check failed |
+| 2 | the call was wrong: an argument, an option, a combination, or a model folder that cannot be used |
+| 130 | interrupted with Ctrl-C; what was finished is kept |
+"""
+
+
+def command_line() -> str:
+    """Return the page of the command line: the help of every command."""
+    from medplug.cli import cli
+
+    parts = [HEAD]
+    root = click.Context(cli, info_name="medplug", terminal_width=WIDTH)
+    parts.append(f"## medplug\n\n```text\n{cli.get_help(root)}\n```\n")
+    for name in cli.list_commands(root):
+        command = cli.get_command(root, name)
+        assert command is not None
+        context = click.Context(command, info_name=name, parent=root, terminal_width=WIDTH)
+        parts.append(f"## medplug {name}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+def result_schema() -> str:
+    """Return what `medplug schema result` prints."""
+    from medplug.result import json_schema
+
+    return json.dumps(json_schema(), indent=2) + "\n"
+
+
+def pages() -> dict[str, str]:
+    """Return the generated files by their path below docs/."""
+    return {"reference/command-line.md": command_line(), "reference/result-schema.json": result_schema()}
+
+
+if __name__ == "__main__":
+    for name, text in pages().items():
+        (HERE / name).write_text(text)

@@ -1,0 +1,19 @@
+"""Make a small labelled data set: grey noise, with a soft bright spot somewhere or without one."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+random = np.random.default_rng(0)
+rows, columns = np.mgrid[:64, :64]
+
+for label in ("plain", "spot"):
+    folder = Path("data") / label
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(80):
+        image = random.normal(90, 20, (64, 64))
+        if label == "spot":
+            row, column = random.integers(12, 52, 2)
+            image += 110 * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 18)
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03}.png")

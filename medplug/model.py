@@ -300,22 +300,39 @@ class Generative(Trainable):
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How the host trains: everything that is not the model's own mathematics.
 
-    `steps` or `epochs` (when steps is None) bound the training. `schedule` scales every learning rate: `one-cycle`
-    rises over `warmup` (a fraction of the steps) and falls to zero as a cosine. `ema` is the decay of the averaged
-    weights, which are what is validated, stored and served; 0 serves the raw ones. `patience` counts validations
-    without a better loss. `balance` draws each label equally often. `precision` is what autocast uses where it pays.
+    `steps` or `epochs` (when steps is None) bound the training. The schedule scales every learning rate: a `trapezoid`
+    rises over the first `warmup` steps, stays, and falls to zero over the last `decay` (a fraction) of the steps. `ema`
+    is the decay of the averaged weights, which are what is validated, stored and served; 0 serves the raw ones.
+    `clip` bounds the norm of the gradients. `patience` counts validations without a better loss. `balance` draws each
+    label equally often. `precision` is what autocast uses where it pays.
     """
 
     steps: int | None = None
     epochs: float = 10.0
     batch_size: int = 32
-    schedule: Literal["one-cycle", "constant"] = "one-cycle"
-    warmup: float = 0.2
+    schedule: Literal["trapezoid", "constant"] = "trapezoid"
+    warmup: int = 40
+    decay: float = 0.3
     ema: float = 0.99
     clip: float | None = 1.0
     patience: int | None = None
     balance: bool = False
     precision: Literal["bfloat16", "float32"] = "float32"
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "steps": self.steps is None or self.steps >= 1,
+            "epochs": 0 < self.epochs < float("inf"),
+            "batch_size": self.batch_size >= 1,
+            "warmup": self.warmup >= 0,
+            "decay": 0 <= self.decay <= 0.9,
+            "ema": 0 <= self.ema < 1,
+            "clip": self.clip is None or self.clip > 0,
+            "patience": self.patience is None or self.patience >= 1,
+        }
+        for name, right in bounds.items():
+            if not right:
+                raise ValueError(f"the recipe's {name} is {getattr(self, name)}, which cannot be")
 
 
 def model_kind(model: type[Model]) -> str:

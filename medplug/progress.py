@@ -1,0 +1,23 @@
+"""What a training tells whoever watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+Phase = Literal["reading", "fitting", "training", "validating", "operating points", "saving"]
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """Where a training stands. `steps` is None until a budget has been measured; `losses` are the latest, by name."""
+
+    phase: Phase
+    step: int = 0
+    steps: int | None = None
+    losses: dict[str, float] = field(default_factory=dict)
+    seconds_left: float | None = None
+
+
+Report = Callable[[TrainingProgress], None]

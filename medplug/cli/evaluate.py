@@ -1,0 +1,81 @@
+"""`medplug evaluate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import Progress
+
+from ..figures import Evaluation
+from .columns import data_options, take
+from .common import device_option, err, json_option, out, output_option, print_json, table
+
+
+@click.command("evaluate")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", required=False)
+@click.option(
+    "--on", "split", type=click.Choice(["test", "val", "train"]), default="test", show_default=True, help="The rows."
+)
+@click.option(
+    "--features",
+    type=click.Path(path_type=Path),
+    metavar="MODEL",
+    help="For a generator: the classifier that compares.",
+)
+@click.option("--samples", type=click.IntRange(min=2), help="For a generator: how many images to make.")
+@click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Bootstrap draws.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@data_options
+@output_option(False, "The folder for evaluation.json and the report.  [default: MODEL/evaluation]")
+@device_option
+@json_option
+def command(model: Path, data: str | None, output: Path | None, as_json: bool, **arguments: Any) -> None:
+    """Measure MODEL on held-out rows, each figure with its 95 % interval.
+
+    Without DATA and columns, the data that MODEL was trained on is read again, and the card keeps the figures.
+    """
+    from ..evaluation import evaluate, store_metrics, write
+    from ..model_folder import read_card
+    from ..writers import evaluation_report
+
+    options = take(arguments)
+    named = any((options.labels, options.patient, options.split, options.mask, options.label_file))
+    with Progress(console=err, transient=True) as progress:
+        bar = progress.add_task("evaluating", total=None)
+
+        def advance(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        made = evaluate(model, data, data_options=options if named else None, progress=advance, **arguments)
+    folder = output if output is not None else model / "evaluation"
+    write(made, folder)
+    report = evaluation_report(made, folder / "report.html")
+    training = read_card(model).training
+    if training is not None and training.data_sha256 == made.data_sha256:
+        store_metrics(model, made)
+    if as_json:
+        print_json(made)
+    else:
+        _print(made)
+    err.print(f"report: {report}", markup=False)
+
+
+def _print(made: Evaluation) -> None:
+    clustered = f", {made.patients} patients ({made.clustered_by})" if made.clustered_by else ""
+    out.print(f"{made.rows} {made.split} rows{clustered}, {made.refused} refused", markup=False)
+    rows = table("", "", "value", "95 % interval")
+    for figure in made.figures:
+        interval = "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"
+        rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", interval)
+    out.print(rows)
+    if made.confusion:
+        out.print()
+        rows = table("true, answered:", *made.labels)
+        for label, counts in zip(made.labels, made.confusion):
+            rows.add_row(label, *map(str, counts))
+        out.print(rows)
+    for note in made.notes:
+        out.print(f"note: {note}", markup=False)

@@ -32,8 +32,6 @@ PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^>]*?) -->\n)?^```(?P<language>[\w{}-]+)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
-    r"(?:^<!-- (?P<mark>[^>]*?) -->\n)?^```(?P<language>[\w{}-]+)[^\n]*\n(?P<text>.*?)^```$", re.M | re.S
-)
 _FILES = re.compile(r"<!-- files: (.*?) -->")
 _RAN = ("sh", "python")
 _PRINTS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

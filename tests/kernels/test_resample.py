@@ -216,6 +216,18 @@ def test_images_of_several_blocks_agree_with_the_twin(stored_shape, new, border,
     assert_allclose(out, resample_reference(stored, out, to_stored, **how), atol=0.01)
 
 
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("border", BORDERS)
+def test_an_oblique_volume_agrees_with_the_twin(border, filter):
+    stored = noise((1, 9, 8, 10), "int16")
+    how = plain(1, filter=filter, border=border, fill=[500.0])
+    to_stored = np.array([[1.1, 0.4, -0.5, 2.3], [-0.3, 1.6, 0.7, -0.9], [0.6, -0.2, 0.9, 1.7]])
+
+    out = run(stored, (1, 6, 5, 7), to_stored, **how)
+
+    assert_allclose(out, resample_reference(stored, out, to_stored, **how), atol=0.01)
+
+
 def _unaligned(image: Any) -> Any:
     records = np.zeros(image.shape, np.dtype([("pad", "u1"), ("value", image.dtype)]))
     records["value"] = image

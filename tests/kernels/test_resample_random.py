@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medplug._kernels import Tone, resample
 
-modest = settings(max_examples=250, deadline=None, derandomize=True)
+modest = settings(max_examples=300, deadline=None, derandomize=True)
 eighths = st.integers(-24, 24).map(lambda k: k / 8)
 
 
@@ -54,15 +54,17 @@ def maps(draw: st.DrawFn, axes: int) -> NDArray[np.float64]:
 
 @st.composite
 def tones(draw: st.DrawFn, table: bool) -> Tone:
+    if draw(st.booleans()):
+        return Tone()  # clamps and sigmoids hide what comes before them
     # A table jumps at halves: after the filter, rounding would decide between two entries.
     entries = np.random.default_rng(draw(st.integers(0, 9))).uniform(-2, 2, draw(st.integers(1, 300)))
     return Tone(
         table=entries.astype(np.float32) if table and draw(st.booleans()) else None,
         first=draw(st.integers(-100, 100)),
-        slope=draw(st.sampled_from([1, 0.01, -0.5, 1 / 400])),
+        slope=draw(st.sampled_from([1, 0.01, -0.5, 1 / 30000])),
         intercept=draw(st.sampled_from([0, 0.5, -3])),
-        low=draw(st.sampled_from([-np.inf, -1, 0])),
-        high=draw(st.sampled_from([np.inf, 1, 0])),
+        low=draw(st.sampled_from([-np.inf, -np.inf, -100, 0])),
+        high=draw(st.sampled_from([np.inf, np.inf, 100, 1])),
         sigmoid=draw(st.booleans()),
         gamma=draw(st.sampled_from([1, 1, 0.8, 2])),
         scale=draw(st.sampled_from([1, 4, -2])),
@@ -72,7 +74,7 @@ def tones(draw: st.DrawFn, table: bool) -> Tone:
 
 @st.composite
 def calls(draw: st.DrawFn) -> dict[str, Any]:
-    axes = draw(st.sampled_from([2, 2, 3]))
+    axes = draw(st.sampled_from([2, 3]))
     stored = draw(stored_images(axes))
     channels = draw(st.integers(1, 3))
     matrix = None

@@ -15,5 +15,6 @@ for label in ("plain", "spot"):
         image = random.normal(90, 20, (64, 64))
         if label == "spot":
             row, column = random.integers(12, 52, 2)
-            image += 110 * np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / 18)
+            distance = (rows - row) ** 2 + (columns - column) ** 2
+            image += random.uniform(40, 120) * np.exp(-distance / 18)
         Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03}.png")

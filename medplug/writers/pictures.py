@@ -94,44 +94,23 @@ def _size(image: Image, longest: int) -> tuple[int, int]:
 
 
 # Points of matplotlib's "inferno", which rises evenly in lightness for every eye (CC0).
-_INFERNO = np.array(
-    [
-        "0",
-        "0",
-        "4",
-        "31",
-        "12",
-        "72",
-        "85",
-        "15",
-        "109",
-        "136",
-        "34",
-        "106",
-        "186",
-        "54",
-        "85",
-        "227",
-        "89",
-        "51",
-        "249",
-        "140",
-        "10",
-        "249",
-        "201",
-        "50",
-        "252",
-        "255",
-        "164",
-    ],
-    np.float64,
-).reshape(-1, 3)
+INFERNO = (
+    (0, 0, 4),
+    (33, 12, 74),
+    (87, 16, 110),
+    (138, 34, 106),
+    (188, 55, 84),
+    (228, 90, 49),
+    (249, 142, 9),
+    (249, 203, 53),
+    (252, 255, 164),
+)
 
 
 def inferno(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Return [..., 3] colours of values from 0 to 1, dark to light."""
-    points = np.linspace(0, 1, len(_INFERNO))
-    colours = [np.interp(np.clip(values, 0, 1), points, channel) for channel in _INFERNO.T]
+    points = np.linspace(0, 1, len(INFERNO))
+    colours = [np.interp(np.clip(values, 0, 1), points, channel) for channel in zip(*INFERNO)]
     painted: NDArray[np.uint8] = np.rint(np.stack(colours, axis=-1)).astype(np.uint8)
     return painted
 
@@ -144,7 +123,7 @@ def heat(array: NDArray[np.float32], low: float, high: float) -> str:
     values = (np.nan_to_num(plane) - low) / max(high - low, 1e-12)
     small = Picture.fromarray(values.astype(np.float32)).resize(size, Picture.Resampling.BOX)
     levels = np.rint(np.clip(np.asarray(small), 0, 1) * 32) / 32  # few colours: small files
-    alpha = np.rint(levels**0.7 * 0.72 * 255).astype(np.uint8)
+    alpha = np.rint(levels * 0.75 * 255).astype(np.uint8)
     return data_uri(png(Picture.fromarray(np.dstack([inferno(levels), alpha]))))
 
 

@@ -1,0 +1,148 @@
+"""The sections of an evaluation and of a training: figures with their intervals, curves, the worst errors."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ..case import Case
+from ..figures import Curve, Evaluation, Figure, HistoryPoint
+from .html_page import Section, count, fill, number
+from .html_plots import Axis, lines
+from .pictures import Shown, try_show
+
+_UNIT = Axis(0.0, 1.0)
+_WORST = 24
+_WORST_SIDE = 320
+
+
+def evaluation_sections(evaluation: Evaluation, cases: Iterable[Case] = ()) -> tuple[Section, ...]:
+    """Return an evaluation's sections; `cases` bring the pictures of the worst errors, by the name of their source."""
+    made = [_figures(evaluation)]
+    if evaluation.confusion:
+        made.append(_confusion(evaluation))
+    if evaluation.curves:
+        made.append(_curves(evaluation))
+    if evaluation.worst:
+        made.append(_worst(evaluation, cases))
+    return tuple(made)
+
+
+def history_section(history: Sequence[HistoryPoint], best_step: int | None = None) -> Section:
+    """Return the losses by step, each kind in a plot of its own, with the step whose weights were kept."""
+    kinds: dict[str, dict[str, tuple[list[float], list[float]]]] = defaultdict(dict)
+    for point in history:
+        for name, value in point.losses.items():
+            phase, _, kind = name.rpartition("/")
+            xs, ys = kinds[kind].setdefault(phase or kind, ([], []))
+            xs.append(float(point.step))
+            ys.append(value)
+    mark = (float(best_step), "kept") if best_step is not None else None
+    plots = [lines(series, "step", kind, mark=mark, title=kind) for kind, series in kinds.items()]
+    seconds = history[-1].seconds if history else 0.0
+    lead = f"{count(history[-1].step)} steps in {_duration(seconds)}." if history else "No point was recorded."
+    return Section("Training", fill("plots.html", plots=plots), lead)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A figure as the table shows it; `dot`, `low`, `high` are places from 0 to 1 on its strip, if it has one."""
+
+    name: str
+    value: str
+    interval: str
+    dot: float | None
+    low: float | None
+    high: float | None
+
+
+def _line(figure: Figure) -> _Line:
+    value, interval = _written(figure)
+    ends = [end for end in (figure.value, figure.low, figure.high) if end is not None]
+    if not all(0 <= end <= 1 for end in ends):
+        return _Line(figure.name, value, interval, None, None, None)
+    known = bool(interval)
+    return _Line(
+        figure.name, value, interval, figure.value, figure.low if known else None, figure.high if known else None
+    )
+
+
+def _written(figure: Figure) -> tuple[str, str]:
+    """A figure and its interval in words: three decimals for fractions, so that columns line up."""
+    ends = [end for end in (figure.value, figure.low, figure.high) if end is not None]
+    form = "{:.3f}".format if all(abs(end) <= 1 for end in ends) else number
+    between = f"{form(figure.low)} to {form(figure.high)}" if figure.low is not None and figure.high is not None else ""
+    return form(figure.value), between
+
+
+def _figures(evaluation: Evaluation) -> Section:
+    overall = [_line(figure) for figure in evaluation.figures if figure.label is None]
+    labels = list(dict.fromkeys(figure.label for figure in evaluation.figures if figure.label is not None))
+    names = list(dict.fromkeys(figure.name for figure in evaluation.figures if figure.label is not None))
+    cells = {(figure.label, figure.name): _line(figure) for figure in evaluation.figures if figure.label is not None}
+    by = f"of whole patients ({evaluation.clustered_by})" if evaluation.clustered_by else "of rows"
+    who = f" of {count(evaluation.patients)} patients" if evaluation.patients else ""
+    refused = f", {count(evaluation.refused)} refused" if evaluation.refused else ""
+    lead = f"{count(evaluation.rows)} rows{who} of the {evaluation.split} split{refused}."
+    body = fill(
+        "figures.html",
+        overall=overall,
+        names=names,
+        rows=[(label, evaluation.counts.get(label), [cells.get((label, name)) for name in names]) for label in labels],
+        interval=f"95 % intervals from {count(evaluation.resamples)} bootstrap draws {by}.",
+        notes=evaluation.notes,
+        hashes=[("Data (SHA-256)", evaluation.data_sha256), ("Plan", evaluation.plan_id)],
+    )
+    return Section("Evaluation", body, lead)
+
+
+def _confusion(evaluation: Evaluation) -> Section:
+    rows = []
+    for label, counts in zip(evaluation.labels, evaluation.confusion):
+        total = sum(counts)
+        cells = [(n, n / total if total else 0.0, round(9 * n / total) if total else 0) for n in counts]
+        rows.append((label, total, cells))
+    body = fill("confusion.html", labels=evaluation.labels, rows=rows)
+    return Section("Confusion", body, "Each row is what was true; the columns are what the model answered.")
+
+
+def _curves(evaluation: Evaluation) -> Section:
+    plots = []
+    for kind, x, y, title in (
+        ("roc", "1 - specificity", "sensitivity", "Receiver operating characteristic"),
+        ("calibration", "stated probability", "observed frequency", "Calibration"),
+    ):
+        found = [curve for curve in evaluation.curves if curve.kind == kind]
+        if found:
+            series = {_name(curve, evaluation): (curve.x, curve.y) for curve in found}
+            plot = lines(series, x, y, x=_UNIT, y=_UNIT, diagonal=True, dots=kind == "calibration", title=title)
+            plots.append(plot)
+    return Section("Curves", fill("plots.html", plots=plots))
+
+
+def _name(curve: Curve, evaluation: Evaluation) -> str:
+    """The label, for a ROC with the area under it and its interval."""
+    label = curve.label or "all"
+    if curve.kind != "roc":
+        return label
+    for figure in evaluation.figures:
+        if figure.label == curve.label and any(word in figure.name.lower() for word in ("auc", "auroc")):
+            value, between = _written(figure)
+            return f"{label}: area {value} ({between})" if between else f"{label}: area {value}"
+    return label
+
+
+def _worst(evaluation: Evaluation, cases: Iterable[Case]) -> Section:
+    worst = evaluation.worst[:_WORST]
+    wanted = {scored.source for scored in worst}
+    shown: Mapping[str, Shown | str] = {
+        case.reference.source: try_show(case.image, _WORST_SIDE) for case in cases if case.reference.source in wanted
+    }
+    lead = "The rows where the model was most sure and wrong."
+    return Section("Worst errors", fill("worst.html", rows=[(one, shown.get(one.source)) for one in worst]), lead)

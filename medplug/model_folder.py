@@ -70,8 +70,7 @@ class Metric(_Part, frozen=True):
 class TrainingRecord(_Part, frozen=True):
     """How the weights were made.
 
-    `data` is the path as it was given, and the columns are those of its table: where `evaluate` looks when it is
-    told no other.
+    `data` and the columns of its table are as they were given: where `evaluate` looks when it is told no other.
     """
 
     data_sha256: str

@@ -78,7 +78,11 @@ def _classification(
     calibration = None
     temperature = fit_temperature(logits(probabilities, exclusive), present, exclusive)
     if temperature is None:
-        say("no calibration: a temperature wants validation rows of several labels, some of them answered wrongly")
+        low, high = _TEMPERATURES
+        say(
+            f"no calibration: no temperature from {low:g} to {high:g} is best, as when all validation rows "
+            "have one label or all are answered rightly"
+        )
     else:
         calibration = Calibration(temperature=temperature, split="val", rows=int(known.sum()))
         probabilities = tempered(probabilities, temperature, exclusive)
@@ -87,7 +91,10 @@ def _classification(
         told = np.isfinite(present[:, index])
         point = youden(probabilities[told, index], present[told, index] > 0, name)
         if point is None or point.rows < LEAST_ROWS:
-            say(f"no operating point for {name}: {told.sum()} validation rows tell of it, and both kinds are wanted")
+            say(
+                f"no operating point for {name}: {told.sum()} validation rows tell of it; wanted are {LEAST_ROWS} "
+                "of both kinds, and a probability that tells them apart"
+            )
         else:
             thresholds.append(point)
     return replace(loaded, calibration=calibration, thresholds=tuple(thresholds))
@@ -102,8 +109,12 @@ def _anomaly(
         point = youden(scores, anomalous, ANOMALOUS)
         if point is not None:
             return point
-        if anomalous.all():
-            say(f"no operating point: no validation row is {normal}")
+        if anomalous.any():
+            say(
+                f"no operating point: no validation row is {normal}"
+                if anomalous.all()
+                else f"no operating point: the score does not tell what is not {normal} from {normal} rows"
+            )
             return None
         kind = normal
     value = float(np.percentile(scores, 95))
@@ -118,9 +129,10 @@ def _anomaly(
 
 
 def youden(scores: Floats, positive: NDArray[np.bool_], label: str) -> Threshold | None:
-    """Return the threshold with the largest sensitivity + specificity - 1 (Youden 1950); None for one kind of rows.
+    """Return the threshold with the largest sensitivity + specificity - 1 (Youden 1950).
 
     It stands midway between two scores, so that rounding moves no row across. Of equals the most sensitive is taken.
+    None for one kind of rows, and where no threshold is better than chance.
     """
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
@@ -130,9 +142,12 @@ def youden(scores: Floats, positive: NDArray[np.bool_], label: str) -> Threshold
     there = np.bincount(place, weights=~positive, minlength=len(values))
     sensitivity = 1 - (np.cumsum(here) - here) / positives  # positive from this value on
     specificity = (np.cumsum(there) - there) / negatives
-    best = int(np.argmax(np.round(sensitivity + specificity, 12)))
-    value = values[best] if best == 0 else (values[best - 1] + values[best]) / 2
-    if best and not values[best - 1] < value <= values[best]:  # neighbours without a number between them
+    both = np.round(sensitivity + specificity, 12)
+    best = int(np.argmax(both))
+    if both[best] <= 1:
+        return None
+    value = (values[best - 1] + values[best]) / 2  # not the first: to call every row positive is chance
+    if not values[best - 1] < value:  # neighbours without a number between them
         value = values[best]
     return Threshold(
         label=label,
@@ -149,7 +164,8 @@ def fit_temperature(logits: Floats, present: Floats, exclusive: bool) -> float |
     """Return the temperature of least negative log-likelihood (Guo et al. 2017), by golden section on its logarithm.
 
     `logits` and `present` (0, 1, NaN where unknown) are [N, L]. None where there is no least: when every row is
-    answered rightly the loss falls without end, and with one kind of rows there is nothing to weigh.
+    answered rightly the loss falls without end, with one kind of rows there is nothing to weigh, and a least at an end
+    of the range is none.
     """
     if exclusive:
         right = (logits.argmax(axis=1) == present.argmax(axis=1)).all()
@@ -172,7 +188,9 @@ def fit_temperature(logits: Floats, present: Floats, exclusive: bool) -> float |
             low, a, loss_a = a, b, loss_b
             b = low + _GOLDEN * (high - low)
             loss_b = _loss(logits / np.exp(b), present, exclusive)
-    return float(np.exp((low + high) / 2))
+    found = float(np.exp((low + high) / 2))
+    coldest, hottest = _TEMPERATURES
+    return found if coldest * 1.001 < found < hottest / 1.001 else None
 
 
 def _loss(logits: Floats, present: Floats, exclusive: bool) -> float:

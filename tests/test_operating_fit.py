@@ -88,6 +88,7 @@ def test_youden_is_the_best_of_all_thresholds():
         best = max(
             (scores[positive] >= t).mean() + (scores[~positive] < t).mean() for t in [*np.unique(scores), np.inf]
         )
+        assert best > 1
         told = scores >= point.value
         assert point.sensitivity + point.specificity == pytest.approx(best)
         assert point.sensitivity == pytest.approx(told[positive].mean())
@@ -106,6 +107,21 @@ def test_scores_without_a_number_between_them_are_still_told_apart():
     point = youden(np.array([low, np.nextafter(low, 1)]), np.array([False, True]), "x")
 
     assert point.value == np.nextafter(low, 1)
+
+
+def test_scores_that_are_no_better_than_chance_give_no_threshold():
+    upside_down = np.array([0.9, 0.8, 0.2, 0.1])
+
+    assert youden(upside_down, np.array([False, False, True, True]), "x") is None
+    assert youden(np.ones(4), np.array([False, False, True, True]), "x") is None
+    assert youden(upside_down, np.zeros(4, bool), "x") is None
+
+
+def test_a_temperature_at_the_end_of_the_range_is_none():
+    nearly_even = np.array([[0.501, 0.499], [0.499, 0.501], [0.501, 0.499]] * 20)
+    present = np.eye(2)[[0, 1, 1] + [0, 1, 0] * 19]
+
+    assert fit_temperature(logits(nearly_even, True), present, True) is None
 
 
 def test_a_model_is_calibrated_and_given_thresholds_that_service_applies():
@@ -188,6 +204,18 @@ def test_without_anomalous_validation_rows_the_threshold_is_a_percentile_of_the_
     assert (named.value, named.how) == (95.0, "95th percentile of healthy rows")
     assert (unnamed.value, unnamed.how) == (95.0, "95th percentile of all rows")
     assert named.sensitivity is None
+
+
+def test_a_score_that_finds_nothing_gives_no_threshold_and_a_reason():
+    truth = np.array([0] * 10 + [1] * 10)
+    scores = np.where(truth > 0, 0.0, 1.0)
+    said = []
+
+    anomaly = dataset_of(scores.reshape(20, 1), truth, ("healthy", "sick"), split="val")
+    fitted = fit_operating(fresh(ToldScore()), anomaly, "cpu", normal="healthy", say=said.append)
+
+    assert fitted.thresholds == ()
+    assert said == ["no operating point: the score does not tell what is not healthy from healthy rows"]
 
 
 def test_anomalous_rows_alone_give_no_threshold():

@@ -6,6 +6,7 @@ import re
 import threading
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import IO, Any
@@ -44,14 +45,8 @@ def from_array(
         raise CallError(f"{name}: spacing takes {len(image.shape)} positive numbers, not {tuple(spacing)}")
     return Case(
         CaseReference(source=name),
-        {"image": _replaced(image, spacing=tuple(map(float, spacing)) if spacing else None, modality=modality)},
+        {"image": replace(image, spacing=tuple(map(float, spacing)) if spacing else None, modality=modality)},
     )
-
-
-def _replaced(image: Image, **changes: Any) -> Image:
-    from dataclasses import replace
-
-    return replace(image, **changes)
 
 
 def _array_image(
@@ -63,7 +58,7 @@ def _array_image(
 ) -> Image:
     channels, shape = _axes(array.shape, dims, channels_first)
     image = _described(array.dtype, shape, channels, value_range)
-    return _replaced(image, read=partial(_channels_first, array, channels, channels_first))
+    return replace(image, read=partial(_channels_first, array, channels, channels_first))
 
 
 def _axes(axes: tuple[int, ...], dims: int | None, channels_first: bool) -> tuple[int, tuple[int, ...]]:
@@ -90,7 +85,8 @@ def _described(
     """The image that an array of this dtype is; its reader is still to be set."""
     if dtype.name not in _DTYPES:
         raise SourceError(
-            "values", f"holds {dtype.name}; convert it to one of {', '.join(_DTYPES)} and say what that loses"
+            "values",
+            f"holds {dtype.name}; convert it first, as you see fit, to one of {', '.join(_DTYPES)}",
         )
     bits = 8 * dtype.itemsize
     limits = None if dtype.kind == "f" else (int(np.iinfo(dtype).min), int(np.iinfo(dtype).max))
@@ -118,7 +114,7 @@ def npy_cases(path: str, name: str) -> Iterator[Case]:
             axes, dtype = _npy_header(stream)
         channels, shape = _axes(axes, None, False)
         image = _described(dtype, shape, channels)
-    yield Case(CaseReference(source=name), {"image": _replaced(image, read=partial(_read_npy, path, name, channels))})
+    yield Case(CaseReference(source=name), {"image": replace(image, read=partial(_read_npy, path, name, channels))})
 
 
 def _read_npy(path: str, name: str, channels: int) -> Pixels:
@@ -188,7 +184,7 @@ def _split_cases(path: str, name: str, split: str, axes: tuple[int, ...], dtype:
     images = _Split(path, name, f"{split}_images")
     for row in range(axes[0]):
         values = {"split": split} | ({} if labels is None else labels[row])
-        image = _replaced(described, read=partial(images.read, row, channels))
+        image = replace(described, read=partial(images.read, row, channels))
         yield Case(CaseReference(source=f"{name}:{split}/{row}", row=row), {"image": image}, row=values)
 
 

@@ -41,7 +41,8 @@ def series_cases(instances: Iterable[Instance]) -> Iterator[Case | Rejected]:
 def _source(series: str, members: Sequence[Instance]) -> str:
     """The series' name: the folder that holds all its files, and its UID."""
     folders = {posixpath.dirname(member.name) for member in members}
-    folder = posixpath.commonpath(folders)
+    relative = {posixpath.isabs(folder) for folder in folders}
+    folder = posixpath.commonpath(folders) if len(relative) == 1 else posixpath.dirname(members[0].name)
     uid = re.sub(r"[^0-9A-Za-z.]", "_", posixpath.basename(series))[:64] or "series"
     return posixpath.join(folder, uid)
 

@@ -49,7 +49,9 @@ def read(
     `Unit.SERIES`, all DICOM of the call is grouped into series, which come last. Every file stands in at least one
     result. Raises `CallError` for a unit, a source or a table column that does not exist.
     """
-    if unit is Unit.STUDY:
+    if unit not in list(Unit):
+        raise CallError(f"{unit!r} is no unit; {', '.join(Unit)} are")
+    if unit == Unit.STUDY:
         raise CallError("the unit 'study' is not supported; read frames, instances or series")
     several = isinstance(source, Iterable) and not isinstance(source, str | np.ndarray)
     items: Iterable[Any] = source if several else [source]  # type: ignore[assignment]
@@ -74,7 +76,7 @@ def read_labelled(
         return class_folder_cases(
             path,
             lambda folder: read(folder, unit, options=options, extra=extra),
-            lambda file: _Reader(unit, options, extra).walked(file),
+            lambda file: _Reader(unit, options, extra).alone(file, walked=True),
         )
     if path.suffix.lower() not in (".csv", ".npz"):
         raise CallError(f"{name_of(path)} is no labelled data: a CSV, a .npz or a folder of class folders is")
@@ -93,6 +95,14 @@ class _Reader:
     def read(self, items: Iterable[Any]) -> Iterator[Found]:
         for item in items:
             yield from self._one(item)
+        yield from self._series()
+
+    def alone(self, path: Path, *, walked: bool) -> Iterator[Found]:
+        """The cases of one path, named or found, its series included."""
+        yield from self._file(path, walked=True) if walked else self._named(path)
+        yield from self._series()
+
+    def _series(self) -> Iterator[Found]:
         if self._instances:
             from .dicom_series import series_cases
 
@@ -121,7 +131,7 @@ class _Reader:
             found = False
             for file in files_below(path):
                 found = True
-                yield from self.walked(file)
+                yield from self._file(file, walked=True)
             if not found:
                 yield skipped(name_of(path), "is an empty folder")
             return
@@ -130,10 +140,6 @@ class _Reader:
             yield reject(CaseReference(source=name), "unreadable", f"{name}: does not exist")
             return
         yield from self._file(path, walked=False)
-
-    def walked(self, path: Path) -> Iterator[Found]:
-        """The cases of a file found in a folder."""
-        return self._file(path, walked=True)
 
     def _reader_for(self, path: Path) -> Source | None:
         return next((source for source in self._extra if source.accepts(str(path))), None)
@@ -159,6 +165,10 @@ class _Reader:
             yield reject(CaseReference(source=name), "unreadable", reason)
 
     def _known(self, path: Path, name: str, *, walked: bool) -> Iterator[Found]:
+        if path.is_symlink() and path.is_dir():  # it may lead to where it lies
+            raise SourceError("not-an-image", f"{name}: is a link to a folder, which is not followed")
+        if path.is_dir():
+            raise SourceError("unreadable", f"{name}: is a folder that cannot be listed")
         if not path.is_file():  # opening a pipe would wait for ever
             raise SourceError("not-an-image", f"{name}: is no regular file")
         kind = kind_of(path)
@@ -194,11 +204,4 @@ class _Reader:
         if path.suffix.lower() == ".csv":
             name = name_of(path)
             return iter([reject(CaseReference(source=name), "not-an-image", f"{name}: is a table, no image")])
-        return _Reader(self._unit, self._options, self._extra)._row(path)
-
-    def _row(self, path: Path) -> Iterator[Found]:
-        yield from self._named(path)
-        if self._instances:
-            from .dicom_series import series_cases
-
-            yield from series_cases(self._instances)
+        return _Reader(self._unit, self._options, self._extra).alone(path, walked=False)

@@ -12,7 +12,7 @@ import msgspec
 
 from ..case import Case, CaseReference
 from ..errors import CallError, SourceError
-from ..result import Refused, Rejected
+from ..result import Rejected
 from .refusal import name_of, reject
 
 _FILE_COLUMNS = ("file", "path", "image", "filename")
@@ -93,9 +93,8 @@ def _row_cases(
     for found in read_file(folder / row[file_column].strip()):
         reference = msgspec.structs.replace(found.reference, row=index)
         if isinstance(found, Rejected):
-            outcome = found.outcome
-            code = outcome.code if isinstance(outcome, Refused) else "not-an-image"
-            yield reject(reference, code, f"{where}: {outcome.reason}")
+            outcome = msgspec.structs.replace(found.outcome, reason=f"{where}: {found.outcome.reason}")
+            yield Rejected(reference, outcome)
             continue
         patient = found.patient
         if options.patient is not None:

@@ -28,8 +28,13 @@ class Kind(Enum):
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, sorted by path; links to folders are listed and not followed."""
-    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+    """Every file below a folder, in sorted order; links to folders and what cannot be listed are yielded themselves."""
+    try:
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    except OSError:
+        yield folder
+        return
+    for entry in entries:
         if entry.is_dir(follow_symlinks=False):
             yield from files_below(Path(entry.path))
         else:

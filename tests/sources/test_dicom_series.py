@@ -182,6 +182,15 @@ def test_series_are_kept_apart_and_every_file_appears_once(write_series, write_d
     assert len({case.reference.source for case in found}) == len(found) == 3
 
 
+def test_a_series_of_relative_and_absolute_paths_is_one_volume(write_series, monkeypatch):
+    folder = write_series(STRAIGHT)
+    monkeypatch.chdir(folder)
+
+    [case] = sources.read(["000.dcm", *(folder / f"00{i}.dcm" for i in (1, 2, 3))], Unit.SERIES)
+
+    assert case.image.shape == (4, 4, 5)
+
+
 def enhanced(write_dicom, heights, slopes=None):
     items = []
     for index, height in enumerate(heights):

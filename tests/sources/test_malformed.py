@@ -17,6 +17,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from medplug import sources
 from medplug.errors import SourceError
+from medplug.sources import dicom_header
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +82,8 @@ def test_a_header_that_makes_no_sense_is_refused_with_what_is_wrong(write_dicom,
     assert words in rejected.outcome.reason
 
 
-def test_a_deflation_bomb_is_refused_before_it_fills_the_memory(tmp_path):
+def test_a_deflation_bomb_is_refused_before_it_fills_the_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(dicom_header, "_MAX_INFLATED_BYTES", 4 << 20)
     dataset = dcmread(get_testdata_file("image_dfl.dcm", download=False))
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     path = tmp_path / "bomb.dcm"
@@ -89,12 +91,15 @@ def test_a_deflation_bomb_is_refused_before_it_fills_the_memory(tmp_path):
     meta = path.read_bytes()[: 132 + 12 + int(dataset.file_meta.FileMetaInformationGroupLength)]
     deflater = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     zeros = bytes(1 << 20)
-    path.write_bytes(meta + b"".join(deflater.compress(zeros) for _ in range(600)) + deflater.flush())
-    assert path.stat().st_size < 1 << 20
+    path.write_bytes(meta + b"".join(deflater.compress(zeros) for _ in range(64)) + deflater.flush())
 
+    tracemalloc.start()
     [rejected] = sources.read(path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
 
-    assert "inflates to more than 512 MiB" in rejected.outcome.reason
+    assert peak < 16 << 20
+    assert "inflates to more than 4 MiB" in rejected.outcome.reason
 
 
 def test_a_length_that_the_file_does_not_hold_takes_no_memory(write_dicom):

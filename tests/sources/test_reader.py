@@ -91,6 +91,27 @@ def test_what_is_no_source_is_a_wrong_call(source):
         list(sources.read(source))
 
 
+def test_a_folder_that_cannot_be_listed_is_refused_and_a_link_to_one_skipped(mixed, monkeypatch):
+    (mixed / "link").symlink_to(mixed / "b")
+    real = os.scandir
+
+    def denied(folder):
+        if str(folder).endswith("/b"):
+            raise PermissionError(folder)
+        return real(folder)
+
+    monkeypatch.setattr(os, "scandir", denied)
+
+    found = fates(sources.read(mixed))
+
+    assert (found[f"{mixed}/b"], found[f"{mixed}/link"]) == (Refused, Skipped)
+
+
+def test_an_unknown_unit_is_a_wrong_call(mixed):
+    with pytest.raises(CallError, match="'slice' is no unit; frame, instance"):
+        sources.read(mixed, "slice")
+
+
 def test_the_unit_study_is_a_wrong_call(mixed):
     with pytest.raises(CallError, match="'study' is not supported"):
         sources.read(mixed, Unit.STUDY)

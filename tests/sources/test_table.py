@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as Pillow
 
 from medplug import sources
-from medplug.case import Case
+from medplug.case import Case, Unit
 from medplug.errors import CallError
 from medplug.result import Refused, Rejected, Skipped
 from medplug.sources import TableOptions
@@ -137,6 +137,23 @@ def test_class_folders_label_their_cases(pictures, write_dicom):
     assert [type(one.outcome) for one in found if isinstance(one, Rejected)] == [Skipped, Refused]
     assert "stray.png: lies in no class folder" in found[-1].outcome.reason
     assert found[-2].patient == "patient-1"
+
+
+def test_rows_and_class_folders_may_name_series(pictures, write_series):
+    folder = write_series([(0, 0, float(z)) for z in range(3)], "data/normal")
+    (folder / "notes.txt").write_text("x")
+    stray = folder.parent / "stray.dcm"
+    stray.write_bytes((folder / "000.dcm").read_bytes())
+    table = write_table(pictures, ["file", "label"], ["data/normal", "a"])
+
+    row = list(sources.read(table, Unit.SERIES))
+    classes = list(sources.read_labelled(folder.parent, unit=Unit.SERIES))
+
+    assert [type(getattr(one, "outcome", one)) for one in row] == [Skipped, Case]
+    assert row[1].row["label"] == "a"
+    assert [type(getattr(one, "outcome", one)) for one in classes] == [Skipped, Case, Refused]
+    assert classes[1].row == {"label": "normal"}
+    assert classes[2].reference.files == (str(stray),)
 
 
 def test_folders_of_splits_hold_the_class_folders(pictures):

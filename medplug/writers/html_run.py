@@ -61,11 +61,11 @@ class RunSections:
         if isinstance(outcome, Refused):
             self._counts["refused"] += 1
             if len(self._refused) < ROWS:
-                self._refused.append((result.case.source, outcome.code, outcome.reason))
+                self._refused.append((result.case.source, outcome.code, _reason(result.case.source, outcome)))
         elif isinstance(outcome, Skipped):
             self._counts["skipped"] += 1
             if len(self._skipped) < ROWS:
-                self._skipped.append((result.case.source, outcome.reason))
+                self._skipped.append((result.case.source, _reason(result.case.source, outcome)))
         elif isinstance(outcome, Generated):
             self._counts["generated"] += 1
             self._add_sample(outcome)
@@ -184,3 +184,8 @@ class RunSections:
             total=self._counts["generated"],
         )
         return Section("Synthetic images", Markup(body))
+
+
+def _reason(source: str, outcome: Refused | Skipped) -> str:
+    """The reason without the name of the file, which stands beside it."""
+    return outcome.reason.removeprefix(f"{source}: ")

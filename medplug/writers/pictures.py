@@ -84,7 +84,7 @@ def middle_slice(slices: int) -> int:
 
 
 def _size(image: Image, longest: int) -> tuple[int, int]:
-    """(rows, columns) of the picture: reduced to `longest`, or enlarged by at most 4 towards half of that."""
+    """(rows, columns) of the picture: no pixel is lost unless it would be longer than `longest`."""
     rows, columns = image.shape[-2:]
     spacing = image.spacing or image.imager_spacing
     aspect = spacing[-2] / spacing[-1] if spacing else 1.0

@@ -15,7 +15,7 @@ from . import sources, splits
 from .case import Case, Unit
 from .errors import CallError
 from .model import NO_LABELS, Labels, Task
-from .result import Rejected, Skipped
+from .result import Refused, Rejected, Skipped
 from .sources import TableOptions
 from .sources.refusal import name_of
 from .targets import (
@@ -166,6 +166,9 @@ def _read(data: Path, options: DataOptions, unit: Unit) -> _Rows:
     if not read.cases:
         first = f": {read.rejected[0].outcome.reason}" if read.rejected else ""
         raise CallError(f"{data} holds no readable case{first}")
+    refused = [one.outcome.reason for one in read.rejected if isinstance(one.outcome, Refused)]
+    if refused:
+        read.notes.append(f"{len(refused)} rows cannot be read; the first: {refused[0]}")
     for column in (*options.labels, options.patient, options.split):
         if column is not None and column not in read.columns:
             raise CallError(f"{data} has no column {column!r}; it has {', '.join(read.columns) or 'none'}")

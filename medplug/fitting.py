@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
@@ -11,9 +12,9 @@ import msgspec
 import numpy as np
 
 from . import plan
-from .case import Case, Unit
+from .case import Case, Image, Unit
 from .dataset import DataOptions, Dataset
-from .errors import CallError, PluginError, PreprocessingError, TrainingError
+from .errors import CallError, PluginError, PreprocessingError, SourceError, TrainingError
 from .model import Constraint, InputContract, Labels, Model, Recipe, Survey, Task, Trainable
 from .model_folder import PluginReference, describe_plugin
 from .pipeline import Pipeline
@@ -93,6 +94,16 @@ class _Sorting:
                 self.left_out.append(Rejected(case.reference, refused))
         return dataset.take(stay)
 
+    def readable(self, train: Dataset, name: str, preprocessing: Preprocessing) -> Dataset:
+        """Return the rows from which `preprocessing` can be fitted: one broken file must not stop the others."""
+        images = [case.images[name] for case in train.cases]
+        with ThreadPoolExecutor(thread_name_prefix="medplug-fit") as pool:
+            refusals = list(pool.map(lambda image: _unfitted(preprocessing, image), images))
+        self.left_out += [
+            Rejected(case.reference, refused) for case, refused in zip(train.cases, refusals) if refused is not None
+        ]
+        return train.take([row for row, refused in enumerate(refusals) if refused is None])
+
 
 def offer_of(plugin: str | type[Trainable]) -> Offer:
     """Return what is installed under a name, or offers a class; `CallError` for a model that cannot be trained."""
@@ -147,6 +158,7 @@ def fit(
         raise TrainingError(f"there are no rows to train on{f' with the label {normal!r}' if normal else ''}{why}")
     _same_shape([*train.cases, *validation.cases], Pipeline(asked, contract.images), asked)
     if not asked.fitted:
+        train = sorting.readable(train, contract.images[0], asked)
         asked = plan.fit(asked, [case.images[contract.images[0]] for case in train.cases])
     return Fitted(
         model=model,
@@ -211,6 +223,15 @@ def _unplaced(pipeline: Pipeline, case: Case) -> Refused | None:
     return None
 
 
+def _unfitted(preprocessing: Preprocessing, image: Image) -> Refused | None:
+    """Why an image tells nothing to a preprocessing that is to be fitted."""
+    try:
+        plan.fit(preprocessing, [image])
+    except (SourceError, PreprocessingError) as error:
+        return Refused(code=cast(Any, error.code), reason=str(error))
+    return None
+
+
 def _normal_index(model: Model, normal: str) -> int:
     if model.task is not Task.ANOMALY:
         raise CallError(f"{model.name} is no anomaly model, so there is no normal label to train it on: leave it out")
@@ -240,7 +261,7 @@ def _notes(kept: Dataset, left_out: list[Rejected]) -> Iterable[str]:
     if left_out:
         first = left_out[0]
         yield (
-            f"{len(left_out)} rows are left out, since the model does not take them; the first is "
+            f"{len(left_out)} rows are left out, since the model cannot take them; the first is "
             f"{first.reference.source}: {cast(Refused, first.outcome).reason}"
         )
     learned = kept.of("train").targets

@@ -35,15 +35,16 @@ def make(
 ) -> NDArray[np.str_]:
     """Share rows out to splits. Rows of one group stay together; each stratum is shared as well as groups allow.
 
-    The answer depends on the seed and on the names of the groups, not on the order of the rows.
+    A group that holds rows of several strata counts for the rarest. The answer depends on the seed and on the names of
+    the groups, not on the order of the rows.
     """
-    rows = Counter(groups)
-    counted: dict[str, Counter[str]] = defaultdict(Counter)
+    rows, frequency = Counter(groups), Counter(strata)
+    found: dict[str, set[str]] = defaultdict(set)
     for group, stratum in zip(groups, strata):
-        counted[group][stratum] += 1
+        found[group].add(stratum)
     by_stratum: dict[str, list[str]] = defaultdict(list)
-    for group, counts in counted.items():
-        by_stratum[max(sorted(counts), key=lambda stratum: counts[stratum])].append(group)
+    for group, held in found.items():
+        by_stratum[min(held, key=lambda stratum: (frequency[stratum], stratum))].append(group)
 
     split_of: dict[str, str] = {}
     for members in by_stratum.values():

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
-from . import checkpoint, devices, golden
+from . import checkpoint, devices, golden, model_folder
 from .budget import Budget
 from .case import CaseReference
 from .checkpoint import FOLDER, LAST, State
 from .dataset import DataOptions, load
-from .errors import CallError, TrainingError
+from .errors import CallError, PluginError, TrainingError
 from .figures import HistoryPoint
-from .fitting import fit, offer_of, unit_of
+from .fitting import Fitted, fit, offer_of, unit_of
 from .interrupt import interruptible
 from .loop import NotFiniteError
 from .model import Trainable
@@ -85,6 +86,7 @@ def train(
     progress(TrainingProgress("fitting"))
     kept = None if before is None else from_plain(before.preprocessing)
     fitted = fit(offer, dataset, settings, data_options, normal, kept)
+    _rehearse(fitted)
     trainer = Trainer(fitted, output, device=chosen, seed=seed, steps=steps or planned_steps(fitted), report=progress)
     measure = budget is not None
     if before is not None:
@@ -123,6 +125,27 @@ def _clear(output: Path) -> None:
     shutil.rmtree(output / FOLDER, ignore_errors=True)
 
 
+def _rehearse(fitted: Fitted) -> None:
+    """Let the untrained network answer the golden inputs, since a model that cannot should not be trained first."""
+    try:
+        golden.compute(_loaded(fitted, model_folder.build(fitted.model, seed=0)))
+    except Exception as error:
+        raise PluginError(
+            f"{fitted.model.name} cannot answer an image that its own contract admits ({error}): "
+            "let its preprocessing resize images, or its contract refuse them"
+        ) from error
+
+
+def _loaded(fitted: Fitted, network: nn.Module) -> LoadedModel:
+    return LoadedModel(
+        model=fitted.model,
+        network=network,
+        labels=fitted.model.labels,
+        contract=fitted.contract,
+        preprocessing=fitted.preprocessing,
+    )
+
+
 def _run(trainer: Trainer, data: str | Path, data_options: DataOptions, progress: Report) -> Trained:
     failed: NotFiniteError | None = None
     with interruptible() as interrupted:
@@ -147,13 +170,7 @@ def _finish(trainer: Trainer, stopped: str, data: str | Path, data_options: Data
     notes = [*fitted.notes, *trainer.notes]
     step, weights = trainer.weights()
     loop.average.load_state_dict(weights)
-    loaded = LoadedModel(
-        model=fitted.model,
-        network=loop.average,
-        labels=fitted.model.labels,
-        contract=fitted.contract,
-        preprocessing=fitted.preprocessing,
-    )
+    loaded = _loaded(fitted, loop.average)
     if len(fitted.validation):
         progress(TrainingProgress("operating points", loop.step, loop.steps))
         loaded = fit_operating(loaded, fitted.validation, str(trainer.device), normal=fitted.normal, say=notes.append)

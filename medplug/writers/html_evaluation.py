@@ -15,6 +15,7 @@ from .pictures import Shown, try_show
 _UNIT = Axis(0.0, 1.0)
 _WORST = 24
 _WORST_SIDE = 320
+_OPEN = ("MAE", "RMSE", "log loss")  # no fraction, even where it lies below 1
 
 
 def evaluation_sections(evaluation: Evaluation, cases: Iterable[Case] = ()) -> tuple[Section, ...]:
@@ -64,13 +65,10 @@ class _Line:
 
 def _line(figure: Figure) -> _Line:
     value, interval = _written(figure)
-    ends = [end for end in (figure.value, figure.low, figure.high) if end is not None]
-    if not all(0 <= end <= 1 for end in ends):
+    low, high = figure.low, figure.high
+    if low is None or high is None or figure.name in _OPEN or not 0 <= low <= figure.value <= high <= 1:
         return _Line(figure.name, value, interval, None, None, None)
-    known = bool(interval)
-    return _Line(
-        figure.name, value, interval, figure.value, figure.low if known else None, figure.high if known else None
-    )
+    return _Line(figure.name, value, interval, figure.value, low, high)
 
 
 def _written(figure: Figure) -> tuple[str, str]:
@@ -95,7 +93,9 @@ def _figures(evaluation: Evaluation) -> Section:
         overall=overall,
         names=names,
         rows=[(label, evaluation.counts.get(label), [cells.get((label, name)) for name in names]) for label in labels],
-        interval=f"95 % intervals from {count(evaluation.resamples)} bootstrap draws {by}.",
+        interval=f"95 % intervals from {count(evaluation.resamples)} bootstrap draws {by}."
+        if evaluation.resamples
+        else "",
         notes=evaluation.notes,
         hashes=[("Data (SHA-256)", evaluation.data_sha256), ("Plan", evaluation.plan_id)],
     )
@@ -128,13 +128,14 @@ def _curves(evaluation: Evaluation) -> Section:
 
 def _name(curve: Curve, evaluation: Evaluation) -> str:
     """The label, for a ROC with the area under it and its interval."""
-    label = curve.label or "all"
+    label = curve.label or ""
     if curve.kind != "roc":
         return label
+    before = f"{label}: " if label else ""
     for figure in evaluation.figures:
         if figure.label == curve.label and any(word in figure.name.lower() for word in ("auc", "auroc")):
             value, between = _written(figure)
-            return f"{label}: area {value} ({between})" if between else f"{label}: area {value}"
+            return f"{before}area {value} ({between})" if between else f"{before}area {value}"
     return label
 
 

@@ -11,6 +11,7 @@ from ..preprocessing import Preprocessing, to_plain
 from ..result import Provenance
 from .html_page import Section, count, fill, number
 
+_CHOICES = {"youden": "largest sum of sensitivity and specificity (Youden)"}
 _FIELDS = ("modality", "body_part", "view", "photometric", "spacing", "bits")
 
 
@@ -87,6 +88,7 @@ def _sections(
         steps=_steps(preprocessing),
         plan_id=preprocessing.plan_id,
         thresholds=thresholds,
+        choices=_CHOICES,
         calibration=calibration,
         metrics=metrics,
         training=_training(training) if training else [],
@@ -163,6 +165,7 @@ def _training(record: TrainingRecord) -> list[tuple[str, str]]:
         ("Ended", record.stopped),
         ("Seed", str(record.seed)),
         ("On", f"{record.device}, {record.precision}"),
+        *([("Data", record.data)] if record.data else []),
         ("Data (SHA-256)", record.data_sha256),
         ("Versions", ", ".join(f"{name} {version}" for name, version in record.versions.items())),
     ]

@@ -13,11 +13,11 @@ from .errors import CallError, PreprocessingError
 from .model_folder import LoadedModel
 from .pipeline import Pipeline
 from .plugins import Host, discover
-from .result import Refused, Rejected, Result, Skipped
+from .result import Refused, Rejected, Skipped
 from .session import Answer, Session, as_refusal
 from .writers import Writer, builtin
 
-OnResult = Callable[[Result], None]
+OnAnswer = Callable[[Answer], None]
 
 
 @dataclass(frozen=True)
@@ -49,14 +49,14 @@ def run(
     device: str = "auto",
     batch_size: int = 16,
     overwrite: bool = False,
-    on_result: OnResult | None = None,
+    on_answer: OnAnswer | None = None,
 ) -> Summary:
     """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`."""
     host = discover()
     session = Session(model, device, batch_size)
     cases = sources.read(source, session.loaded.contract.unit, extra=host.sources())
     answers = session.answer(cases, explanations=explanations)
-    return _write(host, session.loaded, answers, _names(source), Path(output), write, overwrite, on_result)
+    return _write(host, session.loaded, answers, _names(source), Path(output), write, overwrite, on_answer)
 
 
 def generate(
@@ -68,13 +68,13 @@ def generate(
     write: Sequence[str] = ("json", "html", "png"),
     device: str = "auto",
     overwrite: bool = False,
-    on_result: OnResult | None = None,
+    on_answer: OnAnswer | None = None,
 ) -> Summary:
     """Make `count` synthetic images and write them into `output`."""
     host = discover()
     session = Session(model, device)
     answers = (Answer(None, result) for result in session.generate(count, seed))
-    return _write(host, session.loaded, answers, (f"seed {seed}",), Path(output), write, overwrite, on_result)
+    return _write(host, session.loaded, answers, (f"seed {seed}",), Path(output), write, overwrite, on_answer)
 
 
 def preview(model: str | Path | LoadedModel, source: sources.AnySource) -> Iterator[Preview]:
@@ -109,7 +109,7 @@ def _write(
     output: Path,
     write: Sequence[str],
     overwrite: bool,
-    on_result: OnResult | None,
+    on_answer: OnAnswer | None,
 ) -> Summary:
     offered = _writers(host, write)
     if output.exists() and not output.is_dir():
@@ -127,8 +127,8 @@ def _write(
             kind = "refused" if answer.result.refused else "answered" if answer.result.answered else "skipped"
             counts[kind] += 1
             host.notify("medplug_case_done", result=answer.result)
-            if on_result is not None:
-                on_result(answer.result)
+            if on_answer is not None:
+                on_answer(answer)
     host.notify("medplug_run_finished", model=name, **counts)
     return Summary(output, **counts)
 

@@ -11,6 +11,7 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
+from ..model_folder import Card
 from ..result import Anomaly, Classification, Generated, Refused, Regression, Result, Segmentation, Skipped
 
 # No markup: what is printed holds file names and plugins' own words, in which [brackets] are only brackets.
@@ -78,3 +79,21 @@ def table(*columns: str, title: str | None = None) -> Table:
     for column in columns:
         made.add_column(column, overflow="fold")
     return made
+
+
+def describe_thresholds(card: Card) -> list[str]:
+    """Say a card's calibration and thresholds, a line each, with the rows that they come from."""
+    lines = []
+    if card.calibration is not None:
+        calibration = card.calibration
+        lines.append(
+            f"temperature {calibration.temperature:.3f}, fitted on {calibration.rows} {calibration.split} rows"
+        )
+    for one in card.thresholds:
+        rates = "".join(
+            f", {name} {rate:.3f}"
+            for name, rate in (("sensitivity", one.sensitivity), ("specificity", one.specificity))
+            if rate is not None
+        )
+        lines.append(f"{one.label} from {one.value:.4g} ({one.how} on {one.rows} {one.split} rows{rates})")
+    return lines

@@ -39,7 +39,7 @@ def command(model: Path, data: str | None, output: Path | None, as_json: bool, *
     """
     from ..evaluation import evaluate, store_metrics, write
     from ..model_folder import read_card
-    from ..writers import evaluation_report
+    from ..writers.reports import evaluation_report
 
     options = take(arguments)
     named = any((options.labels, options.patient, options.split, options.mask, options.label_file))
@@ -52,7 +52,7 @@ def command(model: Path, data: str | None, output: Path | None, as_json: bool, *
         made = evaluate(model, data, data_options=options if named else None, progress=advance, **arguments)
     folder = output if output is not None else model / "evaluation"
     write(made, folder)
-    report = evaluation_report(made, folder / "report.html")
+    report = evaluation_report(made, folder)
     training = read_card(model).training
     if training is not None and training.data_sha256 == made.data_sha256:
         store_metrics(model, made)

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 from rich.progress import Progress
 
-from ..result import Result
+from ..session import Answer
 from .common import device_option, err, output_option, overwrite_option
 
 
@@ -34,7 +34,7 @@ def command(model: Path, count: int, seed: int, write: str, output: Path, device
     with Progress(console=err, transient=True) as progress:
         bar = progress.add_task("generating", total=count)
 
-        def advance(result: Result) -> None:
+        def advance(answer: Answer) -> None:
             progress.advance(bar)
 
         summary = generate(
@@ -45,6 +45,6 @@ def command(model: Path, count: int, seed: int, write: str, output: Path, device
             write=[name.strip() for name in write.split(",") if name.strip()],
             device=device,
             overwrite=overwrite,
-            on_result=advance,
+            on_answer=advance,
         )
     click.echo(f"{summary.answered} synthetic images written to {summary.output}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 import msgspec
 
-from ..result import Result
+from ..session import Answer
 from .common import describe, device_option, err, json_option, out, output_option, overwrite_option, style
 
 
@@ -56,7 +56,8 @@ def command(
         raise click.UsageError("-o DIR is needed: where shall the results go?")
     from ..running import run
 
-    def say(result: Result) -> None:
+    def say(answer: Answer) -> None:
+        result = answer.result
         if as_json:
             click.echo(msgspec.json.encode(result, enc_hook=lambda array: {"shape": list(array.shape)}))
         else:
@@ -72,7 +73,7 @@ def command(
             device=device,
             batch_size=batch_size,
             overwrite=overwrite,
-            on_result=say,
+            on_answer=say,
         )
     err.print(
         f"{summary.answered} answered, {summary.refused} refused, {summary.skipped} skipped; "

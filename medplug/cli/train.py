@@ -1,0 +1,102 @@
+"""`medplug train`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from .columns import comma, data_options, take
+from .common import describe_thresholds, device_option, err, output_option, overwrite_option
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+class _Duration(click.ParamType[float]):
+    """A duration such as 90s, 10m or 1.5h."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", str(value))
+        if match is None or float(match[1]) == 0:
+            self.fail(f"{value!r} is no duration: write 90s, 10m or 1.5h", param, ctx)
+        return float(match[1]) * _UNITS[match[2]]
+
+
+def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    settings = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{value!r}: write key=value")
+        settings[key.strip()] = text.strip()
+    return settings
+
+
+@click.command("train")
+@click.argument("plugin")
+@click.argument("data")
+@output_option(True, "The model folder to make.")
+@data_options
+@click.option("--normal", metavar="LABEL", help="For an anomaly model: learn the rows with this label alone.")
+@click.option("--modality", callback=comma, metavar="CR,DX", help="The modalities that the model is for.")
+@click.option("--body-part", callback=comma, metavar="CHEST", help="The body parts that the model is for.")
+@click.option(
+    "--set",
+    "options",
+    multiple=True,
+    callback=_settings,
+    metavar="KEY=VALUE",
+    help="One of the model's options, or of the recipe's as recipe.KEY; repeatable.",
+)
+@click.option("--budget", type=_Duration(), metavar="TIME", help="Train for about this long: 90s, 10m, 1.5h.")
+@click.option("--steps", type=click.IntRange(min=1), help="Train for this many steps.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option("--resume", is_flag=True, help="Go on where an earlier training into DIR stopped.")
+@device_option
+@overwrite_option
+def command(plugin: str, data: str, output: Path, **arguments: Any) -> None:
+    """Train PLUGIN's model on DATA: a folder of class folders, a CSV, or a MedMNIST .npz.
+
+    Ctrl-C keeps the best so far. Afterwards the model folder holds the weights, the card and a report.
+    """
+    from ..training import TrainingProgress, train
+    from ..writers.reports import training_report
+
+    columns = take(arguments, modality=arguments.pop("modality"), body_part=arguments.pop("body_part"))
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[shown]}"),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+    ) as progress:
+        bar = progress.add_task("reading", total=None, shown="")
+
+        def show(now: TrainingProgress) -> None:
+            losses = "  ".join(f"{name} {value:.4g}" for name, value in now.losses.items())
+            step = f"{now.step}/{now.steps or '?'}" if now.step else ""
+            progress.update(
+                bar, description=now.phase, completed=now.step, total=now.steps, shown=f"{step}  {losses}".strip()
+            )
+
+        trained = train(plugin, data, output, data_options=columns, progress=show, **arguments)
+    report = training_report(trained.path, trained.card, trained.history)
+    for note in trained.notes:
+        err.print(f"note: {note}")
+    for row in trained.left_out[:10]:
+        err.print(f"left out: {row.reference.source}: {row.outcome.reason}")
+    if len(trained.left_out) > 10:
+        err.print(f"left out: {len(trained.left_out) - 10} more rows")
+    record = trained.card.training
+    assert record is not None  # training writes it
+    click.echo(f"{trained.path}: {record.steps} steps, stopped: {record.stopped}, best at step {record.best_step}")
+    for line in describe_thresholds(trained.card):
+        click.echo(line)
+    err.print(f"report: {report}")

@@ -207,7 +207,10 @@ class Batch:
 
 
 class Loop(Protocol):
-    """What the host's training loop offers to `Trainable.training_step`."""
+    """What the host's training loop offers to `Trainable.training_step`.
+
+    `step` counts from 0. `steps` is what is planned: a loss that depends on it makes a resumed training differ.
+    """
 
     step: int
     steps: int

@@ -20,11 +20,11 @@ def lay_over(base: S, settings: Mapping[str, object], of: str) -> S:
     for key, value in settings.items():
         if key not in fields:
             near = get_close_matches(key, fields, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"did you mean {near[0]!r}? It has " if near else "it has "
             known = ", ".join(
                 f"{name}: {type_name(field.type)} = {getattr(base, name)!r}" for name, field in fields.items()
             )
-            raise CallError(f"{of} has no option {key!r}{hint} It has {known or 'none'}")
+            raise CallError(f"{of} has no option {key!r}; {hint}{known or 'none'}")
         try:
             changes[key] = (
                 _parse(value, fields[key].type) if isinstance(value, str) else _strictly(value, fields[key].type)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import torch
 
-from . import checkpoint, model_folder
+from . import checkpoint, devices, model_folder
 from .budget import STEPS, Budget
 from .checkpoint import FOLDER, LAST, STABLE, State
 from .dataset import Dataset
@@ -97,7 +97,9 @@ class Trainer:
                 return "finished"
             if interrupted() and self.loop.step:
                 return "interrupted"
-            batches = self._step(batches)
+            if not self._step(batches):
+                batches = self._halved()
+                continue
             if self.budget is not None:
                 self._plan(self.budget)
             if self.loop.step % self.every == 0:
@@ -114,28 +116,32 @@ class Trainer:
         augmentation = self.fitted.model.augmentation()
         return self.feed.training(self.fitted.train, self.sampler, augmentation, self.position, self.batch_size)
 
-    def _step(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Take one step; where CUDA has not enough memory for it, go on with half the batch from the same place."""
+    def _step(self, batches: Iterator[Batch]) -> bool:
+        """Take one step, unless CUDA has not enough memory for it."""
         try:
             losses = self.loop.run(next(batches))
         except torch.cuda.OutOfMemoryError as error:
             if self.batch_size < 2:
                 raise TrainingError(f"step {self.loop.step + 1}: CUDA has not enough memory for one case") from error
-            self.batch_size //= 2
-            self.notes.append(
-                f"CUDA ran out of memory at step {self.loop.step + 1}: the batch was halved to {self.batch_size}"
-            )
-            self.loop.network.zero_grad(set_to_none=True)
-            if self.device.type == "cuda":
-                torch.cuda.empty_cache()
-            return self._batches()
+            return False
         self.position += self.batch_size
         for name, loss in losses.items():
             self._sums[name] = self._sums[name] + loss if name in self._sums else loss
         self._summed += 1
         if time.monotonic() - self._reported > _PROGRESS_SECONDS:
             self._tell("training", {name: loss.item() for name, loss in losses.items()})
-        return batches
+        return True
+
+    def _halved(self) -> Iterator[Batch]:
+        """Go on with half the batch, from the same place."""
+        self.batch_size //= 2
+        self.notes.append(
+            f"CUDA ran out of memory at step {self.loop.step + 1}: the batch was halved to {self.batch_size}"
+        )
+        self.loop.network.zero_grad(set_to_none=True)
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        return self._batches()
 
     def _tell(self, phase: Phase, losses: dict[str, float]) -> None:
         self._reported = time.monotonic()
@@ -190,11 +196,23 @@ class Trainer:
         total, count = 0.0, 0
         with torch.inference_mode():
             for batch in self.feed.validation(rows, self.batch_size):
-                loss = self.fitted.model.validation_loss(self.loop.average, batch)
+                loss = self._loss_in_parts(batch)
                 if loss is None:
                     return None
-                total, count = total + loss.item() * len(batch), count + len(batch)
+                total, count = total + loss * len(batch), count + len(batch)
         return total / count if count else None
+
+    def _loss_in_parts(self, batch: Batch) -> float | None:
+        """The validation loss of a batch, by halves where CUDA has not enough memory for the whole."""
+        try:
+            loss = self.fitted.model.validation_loss(self.loop.average, batch)
+            return None if loss is None else loss.item()
+        except torch.cuda.OutOfMemoryError:
+            if len(batch) < 2:
+                raise
+        parts = devices.split(batch, (len(batch) + 1) // 2)
+        losses = [self._loss_in_parts(part) for part in parts]
+        return sum(loss * len(part) for loss, part in zip(losses, parts) if loss is not None) / len(batch)
 
     @property
     def _seconds(self) -> float:

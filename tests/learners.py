@@ -53,8 +53,6 @@ class Sides(medplug.Trainable):
         return {"main": torch.optim.AdamW(network.parameters(), lr=self.options.learning_rate)}
 
     def training_step(self, network, batch, loop):
-        if self.options.most is not None and len(batch) > self.options.most:
-            raise torch.cuda.OutOfMemoryError("pretended")
         loss = self.validation_loss(network, batch)
         if self.options.poison is not None and loop.step + 1 >= self.options.poison:
             loss = loss * float("nan")
@@ -62,6 +60,8 @@ class Sides(medplug.Trainable):
         return {"loss": loss}
 
     def validation_loss(self, network, batch):
+        if self.options.most is not None and len(batch) > self.options.most:
+            raise torch.cuda.OutOfMemoryError("pretended")
         logits = network(batch.image).float()
         if self.labels.exclusive:
             return F.cross_entropy(logits, batch.target)

@@ -206,6 +206,7 @@ def test_memory_that_runs_out_halves_the_batch_and_says_so(data, tmp_path):
 
     assert trained.card.training.batch_size == 2
     assert [note for note in trained.notes if "halved" in note][-1].endswith("step 1: the batch was halved to 2")
+    assert trained.history[-1].losses["val/loss"] > 0
     with pytest.raises(TrainingError, match="not enough memory for one case"):
         sides(data, tmp_path / "n", steps=10, options={"most": "0"})
 

@@ -31,11 +31,10 @@ autodoc_class_signature = "mixed"
 maximum_signature_line_length = 72
 python_use_unqualified_type_names = True
 
-# What is documented elsewhere and cannot be looked up without the network, and what Sphinx cuts out of text annotations.
+# What is documented elsewhere and cannot be looked up without the network.
 nitpick_ignore_regex = [
-    ("py:.*", r"(torch|np|numpy|nn|pathlib|collections|contextlib|typing)\..*"),
+    ("py:.*", r"(torch|np|numpy|nn|pluggy|pathlib|collections|contextlib|typing)\..*"),
     ("py:class", r"(Tensor|Optimizer|NDArray|Path|Any|Literal|Mapping|Sequence|Iterator|Iterable|Callable|optional)"),
-    ("py:class", r"(tuple|dict|Mapping)\[.*"),
     # The host's own, which a plugin never makes.
     ("py:class", r"medplug\.(geometry\.Grid|pipeline\.Prepared|model\.NoOptions)"),
 ]
@@ -60,7 +59,13 @@ def escape(app: Any, what: str, name: str, thing: Any, options: Any, lines: list
         lines[number] = "".join(part if part[:1] == "`" else re.sub(r"([*|])", r"\\\1", part) for part in parts)
 
 
+def parsable(app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returned: Any) -> Any:
+    """Say `...` for a default that is made anew each time: `<factory>` is no Python, and Sphinx would cut it up."""
+    return None if signature is None else (signature.replace("<factory>", "..."), returned)
+
+
 def setup(app: Any) -> None:
-    """Connect the two above."""
+    """Connect the three above."""
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-docstring", escape)
+    app.connect("autodoc-process-signature", parsable)

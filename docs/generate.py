@@ -32,7 +32,7 @@ def command_line() -> str:
     from medplug.cli import cli
 
     parts = [HEAD]
-    root = click.Context(cli, info_name="medplug", terminal_width=WIDTH)
+    root = click.Context(cli, info_name="medplug", terminal_width=WIDTH, **cli.context_settings)
     parts.append(f"## medplug\n\n```text\n{cli.get_help(root)}\n```\n")
     for name in cli.list_commands(root):
         command = cli.get_command(root, name)

@@ -1,4 +1,4 @@
-"""Make a small labelled data set: grey noise, with a soft bright spot somewhere or without one."""
+"""Make a small labelled data set: grey noise, with a soft bright spot or without."""
 
 from pathlib import Path
 
@@ -17,4 +17,5 @@ for label in ("plain", "spot"):
             row, column = random.integers(12, 52, 2)
             distance = (rows - row) ** 2 + (columns - column) ** 2
             image += random.uniform(40, 120) * np.exp(-distance / 18)
-        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(folder / f"{number:03}.png")
+        picture = Image.fromarray(image.clip(0, 255).astype(np.uint8))
+        picture.save(folder / f"{number:03}.png")

@@ -22,9 +22,10 @@ class Tiny(medplug.Trainable):
     def build(self):
         from torch import nn  # here, so that listing the plugins does not import torch
 
-        layers = [nn.Conv2d(1, self.options.width, 3, stride=2, padding=1), nn.ReLU()]
-        layers += [nn.Conv2d(self.options.width, self.options.width, 3, stride=2, padding=1), nn.ReLU()]
-        layers += [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(self.options.width, len(self.labels))]
+        width = self.options.width
+        layers = [nn.Conv2d(1, width, 3, stride=2, padding=1), nn.ReLU()]
+        layers += [nn.Conv2d(width, width, 3, stride=2, padding=1), nn.ReLU()]
+        layers += [nn.AdaptiveMaxPool2d(1), nn.Flatten(), nn.Linear(width, len(self.labels))]
         return nn.Sequential(*layers)
 
     def configure_optimizers(self, network):
@@ -43,8 +44,8 @@ class Tiny(medplug.Trainable):
         return {"loss": loss}
 
     def decode(self, output, batch):
-        rows = output["output"].softmax(dim=1).tolist()
-        return [Classification(probabilities=dict(zip(self.labels.names, row))) for row in rows]
+        names, rows = self.labels.names, output["output"].softmax(dim=1).tolist()
+        return [Classification(probabilities=dict(zip(names, row))) for row in rows]
 
 
 @medplug.hookimpl

@@ -59,13 +59,24 @@ def escape(app: Any, what: str, name: str, thing: Any, options: Any, lines: list
         lines[number] = "".join(part if part[:1] == "`" else re.sub(r"([*|])", r"\\\1", part) for part in parts)
 
 
-def parsable(app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returned: Any) -> Any:
-    """Say `...` for a default that is made anew each time: `<factory>` is no Python, and Sphinx would cut it up."""
-    return None if signature is None else (signature.replace("<factory>", "..."), returned)
+READABLE = (
+    (r"<factory>|<function <lambda>>", "..."),  # is no Python, and Sphinx would cut the signature up
+    (r"~?(numpy\.)?ndarray\[tuple\[.*?\], ~?(numpy\.)?dtype\[.*?\]\]", "~numpy.ndarray"),
+    (r"= (Labels|DataOptions|TableOptions)\((?:[^()]|\([^()]*\))*\)", r"= \1()"),
+)
+
+
+def readable(app: Any, what: str, name: str, thing: Any, options: Any, signature: str | None, returned: Any) -> Any:
+    """Shorten what Sphinx makes of defaults and of arrays."""
+    if signature is None:
+        return None
+    for pattern, words in READABLE:
+        signature = re.sub(pattern, words, signature)
+    return signature, returned
 
 
 def setup(app: Any) -> None:
     """Connect the three above."""
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-docstring", escape)
-    app.connect("autodoc-process-signature", parsable)
+    app.connect("autodoc-process-signature", readable)

@@ -21,13 +21,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import get_args
 
+import msgspec
 import pytest
 
 from medplug import MedplugError, Preprocessing
+from medplug.plugins import discover
 from medplug.result import RefusalCode
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
+PLUGINS = DOCS.parent / "plugins"
 PAGES = sorted(path for path in DOCS.rglob("*.md") if "_build" not in path.parts)
+READMES = sorted(PLUGINS.glob("*/README.md"))
 
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^>]*?) -->\n)?^```(?P<language>[\w{}-]+)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
@@ -109,7 +113,7 @@ def test_what_a_page_says_is_so(page: Path, tmp_path: Path) -> None:
     play(text, tmp_path, str(page.relative_to(DOCS)))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
+@pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda page: str(page.relative_to(DOCS.parent)))
 def test_every_command_of_a_page_is_run_or_says_why_not(page: Path) -> None:
     silent = [block.line for block in blocks(page.read_text()) if block.language in _RAN and not block.mark]
 
@@ -141,6 +145,22 @@ def test_the_first_plugin_takes_forty_lines() -> None:
     lines = (DOCS / "tutorial" / "medplug-tiny" / "medplug_tiny.py").read_text().splitlines()
 
     assert len([line for line in lines if line.strip()]) <= 40
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda readme: readme.parent.name)
+def test_a_plugins_readme_lists_its_options_with_their_defaults(readme: Path) -> None:
+    name = readme.read_text().partition("\n")[0].removeprefix("# ")
+    options = discover(only="medplug").find(name).model.Options
+
+    listed = dict(re.findall(r"^\| `(\w+)` \| `(.+?)` \|", readme.read_text(), re.MULTILINE))
+
+    assert listed == {field.name: repr(field.default) for field in msgspec.structs.fields(options)}
+
+
+def test_every_plugin_has_a_readme() -> None:
+    folders = {path.parent for path in PLUGINS.glob("medplug_*/__init__.py")}
+
+    assert {readme.parent for readme in READMES} == folders
 
 
 def generator() -> ModuleType:

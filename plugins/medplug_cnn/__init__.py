@@ -19,13 +19,14 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     other number the stored ones. `depth` counts the residual blocks of each stage, `width` the channels of the first.
     """
 
-    size: int = 96
+    size: int = 112
     dims: Literal[2, 3] = 2
     channels: int = 1
     width: int = 32
     depth: tuple[int, ...] = (2, 2, 2, 2)
     dropout: float = 0.1
     smoothing: float = 0.1
+    mixup: float = 0.3
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
 
@@ -40,10 +41,10 @@ class Cnn(medplug.Trainable):
     options: CnnOptions
 
     def fit_options(self, survey: medplug.Survey) -> CnnOptions:
-        """See small images as they are and larger ones at 96 (2-D) or 48 (3-D); colour is read as grey."""
+        """See small images as they are and larger ones at 112 (2-D) or 48 (3-D); colour is read as grey."""
         dims: Literal[2, 3] = 2 if len(survey.shape) == 2 else 3
         longest = max(survey.shape)
-        limit = 96 if dims == 2 else 48
+        limit = 112 if dims == 2 else 48
         return self.options.replace(
             dims=dims,
             size=min(longest, limit),
@@ -83,7 +84,7 @@ class Cnn(medplug.Trainable):
 
     def recipe(self) -> medplug.Recipe:
         """Return the schedule that the README's figures were reached with."""
-        return medplug.Recipe(epochs=14, batch_size=32, ema=0.99, clip=5.0, balance=True, precision="bfloat16")
+        return medplug.Recipe(epochs=24, batch_size=32, ema=0.99, clip=5.0, balance=True, precision="bfloat16")
 
     def build(self) -> nn.Module:
         """Return the network; its stem shrinks large images early."""
@@ -126,14 +127,24 @@ class Cnn(medplug.Trainable):
         return {"main": AdamW(groups, lr=self.options.learning_rate, betas=(0.9, 0.99))}
 
     def training_step(self, network: nn.Module, batch: medplug.Batch, loop: medplug.Loop) -> Mapping[str, Tensor]:
-        """Minimise the cross-entropy with smoothed labels."""
-        loss = self._loss(network(batch.image), batch, self.options.smoothing)
+        """Minimise the cross-entropy with mixed images and smoothed labels."""
+        from torch.nn import functional as F
+
+        from .network import mixed
+
+        assert batch.target is not None  # the host gives a target to a classifier
+        image, target = batch.image, batch.target
+        if self.options.mixup > 0:
+            shares = F.one_hot(target, len(self.labels)).float() if self.labels.exclusive else target
+            image, target = mixed(image, shares, loop.generator, alpha=self.options.mixup)
+        loss = self._loss(network(image), target, self.options.smoothing)
         loop.minimise(loss)
         return {"loss": loss}
 
     def validation_loss(self, network: nn.Module, batch: medplug.Batch) -> Tensor:
-        """The cross-entropy without smoothing."""
-        return self._loss(network(batch.image), batch, 0.0)
+        """The cross-entropy without mixing or smoothing."""
+        assert batch.target is not None
+        return self._loss(network(batch.image), batch.target, 0.0)
 
     def features(self, network: nn.Module, batch: medplug.Batch) -> Tensor:
         """The pooled activations of the last stage."""
@@ -144,15 +155,11 @@ class Cnn(medplug.Trainable):
         """The last stage, where a place still is a place."""
         return network.get_submodule(f"stages.{len(self.options.depth) - 1}")
 
-    def _loss(self, logits: Tensor, batch: medplug.Batch, smoothing: float) -> Tensor:
-        from torch.nn import functional as F
+    def _loss(self, logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
+        from .network import exclusive_loss, multi_label_loss
 
-        assert batch.target is not None
-        if self.labels.exclusive:
-            return F.cross_entropy(logits.float(), batch.target, label_smoothing=smoothing)
-        known = ~batch.target.isnan()
-        smooth = batch.target * (1 - smoothing) + smoothing / 2
-        return F.binary_cross_entropy_with_logits(logits.float()[known], smooth[known])
+        loss = exclusive_loss if self.labels.exclusive else multi_label_loss
+        return loss(logits, target, smoothing=smoothing)
 
 
 @medplug.hookimpl

@@ -35,8 +35,7 @@ std::string type_name(const py::handle& value) {
 
 py::array as_array(const py::object& value, const std::string& name) {
     if (!py::isinstance<py::array>(value)) {
-        throw py::type_error(name + " is a " + type_name(value) +
-                             ", not a NumPy array; pass numpy.asarray(...)");
+        throw py::type_error(name + " is a " + type_name(value) + ", not a NumPy array; pass numpy.asarray(...)");
     }
     return py::reinterpret_borrow<py::array>(value);
 }
@@ -81,8 +80,7 @@ void check_finite(double value, const std::string& name) {
 
 int check_threads(std::int64_t count) {
     if (count < 1 || count > kMaxThreads) {
-        refuse("threads is " + std::to_string(count) + "; 1 to " + std::to_string(kMaxThreads) +
-               " is accepted");
+        refuse("threads is " + std::to_string(count) + "; 1 to " + std::to_string(kMaxThreads) + " is accepted");
     }
     return static_cast<int>(count);
 }
@@ -120,18 +118,17 @@ void with_stored_type(const py::array& array, const Visit& visit) {
     } else if (holds<float>(array)) {
         visit(float{});
     } else {
-        throw py::type_error(
-            "stored holds " + text(array.dtype()) +
-            "; uint8, int8, uint16, int16 and float32 in native byte order are accepted: convert "
-            "with astype(...)");
+        throw py::type_error("stored holds " + text(array.dtype()) +
+                             "; uint8, int8, uint16, int16 and float32 in native byte order are accepted: convert "
+                             "with astype(...)");
     }
 }
 
 // A tone with its table's memory, immutable once made.
 class OwnedTone {
   public:
-    OwnedTone(const py::object& table, std::int64_t first, double slope, double intercept, double low,
-              double high, bool sigmoid, double gamma, double scale, double offset) {
+    OwnedTone(const py::object& table, std::int64_t first, double slope, double intercept, double low, double high,
+              bool sigmoid, double gamma, double scale, double offset) {
         if (!table.is_none()) {
             const py::array array = as_array(table, "table");
             check_dtype<float>(array, "table");
@@ -228,8 +225,8 @@ Affine affine_of(const py::object& value, py::ssize_t axes) {
     const py::array array = as_array(value, "to_stored");
     check_dtype<double>(array, "to_stored");
     if (array.ndim() != 2 || array.shape(0) != axes || array.shape(1) != axes + 1) {
-        refuse("to_stored has shape " + shape_of(array) + "; an image of " + std::to_string(axes) +
-               " axes needs (" + std::to_string(axes) + ", " + std::to_string(axes + 1) + ")");
+        refuse("to_stored has shape " + shape_of(array) + "; an image of " + std::to_string(axes) + " axes needs (" +
+               std::to_string(axes) + ", " + std::to_string(axes + 1) + ")");
     }
     Affine affine{{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}}, {0, 0, 0}};
     const py::ssize_t skipped = 3 - axes;
@@ -261,8 +258,8 @@ std::optional<std::vector<double>> matrix_of(const py::object& value, std::int64
     const py::array array = as_array(value, "matrix");
     check_dtype<double>(array, "matrix");
     if (array.ndim() != 2 || array.shape(0) != to || array.shape(1) != from) {
-        refuse("matrix has shape " + shape_of(array) + "; (output channels, stored channels) = (" +
-               std::to_string(to) + ", " + std::to_string(from) + ") is needed");
+        refuse("matrix has shape " + shape_of(array) + "; (output channels, stored channels) = (" + std::to_string(to) +
+               ", " + std::to_string(from) + ") is needed");
     }
     std::vector<double> numbers;
     for (py::ssize_t i = 0; i < to; ++i) {
@@ -279,8 +276,8 @@ OutputView output_of(const py::object& value, const py::array& stored) {
     check_dtype<float>(array, "out");
     check_sizes(array, "out");
     if (array.ndim() != stored.ndim()) {
-        refuse("out has " + std::to_string(array.ndim()) + " axes and stored has " +
-               std::to_string(stored.ndim()) + "; both need [channels, (slices,) rows, columns]");
+        refuse("out has " + std::to_string(array.ndim()) + " axes and stored has " + std::to_string(stored.ndim()) +
+               "; both need [channels, (slices,) rows, columns]");
     }
     if (!array.writeable()) {
         refuse("out is read-only; pass a writable array");
@@ -313,10 +310,10 @@ Border border_of(const std::string& name) {
     refuse("no border named '" + name + "'; there are edge, constant");
 }
 
-void resample_python(const py::object& stored_object, const py::object& out_object,
-                     const py::object& to_stored, const py::object& matrix_object, const py::sequence& before,
-                     const py::sequence& after, const std::string& filter, const std::string& border,
-                     const py::sequence& fill_values, std::int64_t thread_count) {
+void resample_python(const py::object& stored_object, const py::object& out_object, const py::object& to_stored,
+                     const py::object& matrix_object, const py::sequence& before, const py::sequence& after,
+                     const std::string& filter, const std::string& border, const py::sequence& fill_values,
+                     std::int64_t thread_count) {
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() != 3 && stored.ndim() != 4) {
         refuse("stored has shape " + shape_of(stored) + "; [channels, (slices,) rows, columns] is needed");
@@ -347,8 +344,7 @@ void resample_python(const py::object& stored_object, const py::object& out_obje
     });
 }
 
-std::vector<double> percentiles_of(const py::array& stored, const std::vector<double>& percentages,
-                                   int threads) {
+std::vector<double> percentiles_of(const py::array& stored, const std::vector<double>& percentages, int threads) {
     std::vector<double> values;
     with_stored_type(stored, [&](auto item) {
         const auto view = view_of<decltype(item)>(stored, false);
@@ -387,13 +383,12 @@ PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
     constexpr double infinity = std::numeric_limits<double>::infinity();
     // Without static properties the plain metaclass does, and the stub can say what the class is.
     py::class_<OwnedTone>(m, "Tone", py::is_final(), py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
-        .def(py::init<const py::object&, std::int64_t, double, double, double, double, bool, double, double,
-                      double>(),
+        .def(py::init<const py::object&, std::int64_t, double, double, double, double, bool, double, double, double>(),
              py::kw_only(), "table"_a = py::none(), "first"_a = 0, "slope"_a = 1.0, "intercept"_a = 0.0,
              "low"_a = -infinity, "high"_a = infinity, "sigmoid"_a = false, "gamma"_a = 1.0, "scale"_a = 1.0,
              "offset"_a = 0.0)
-        .def_property_readonly(
-            "table", [](const py::object& self) { return self.cast<const OwnedTone&>().table(self); })
+        .def_property_readonly("table",
+                               [](const py::object& self) { return self.cast<const OwnedTone&>().table(self); })
         .def_property_readonly("first", [](const OwnedTone& self) { return self.tone().first; })
         .def_property_readonly("slope", [](const OwnedTone& self) { return self.tone().slope; })
         .def_property_readonly("intercept", [](const OwnedTone& self) { return self.tone().intercept; })
@@ -403,7 +398,7 @@ PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
         .def_property_readonly("gamma", [](const OwnedTone& self) { return self.tone().gamma; })
         .def_property_readonly("scale", [](const OwnedTone& self) { return self.tone().scale; })
         .def_property_readonly("offset", [](const OwnedTone& self) { return self.tone().offset; });
-    m.def("resample", &resample_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(),
-          "matrix"_a = py::none(), "before"_a, "after"_a, "filter"_a, "border"_a, "fill"_a, "threads"_a = 1);
+    m.def("resample", &resample_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(), "matrix"_a = py::none(),
+          "before"_a, "after"_a, "filter"_a, "border"_a, "fill"_a, "threads"_a = 1);
     m.def("percentiles", &percentiles_python, "stored"_a, "q"_a, py::kw_only(), "threads"_a = 1);
 }

@@ -46,8 +46,7 @@ inline bool is_singular(const Affine& affine) noexcept {
 
 // Finds, for each output axis, the one stored axis that it moves along. False where some axis moves along
 // several.
-inline bool find_stored_axes(const Affine& affine, const Shape& out,
-                             std::array<std::size_t, 3>& stored_axis) noexcept {
+inline bool find_stored_axes(const Affine& affine, const Shape& out, std::array<std::size_t, 3>& stored_axis) noexcept {
     std::array<int, 3> found_per_stored{}, found_per_output{};
     for (std::size_t i = 0; i < 3; ++i) {
         for (std::size_t j = 0; j < 3; ++j) {

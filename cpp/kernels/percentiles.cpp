@@ -22,8 +22,7 @@ std::uint32_t to_key(Stored value) noexcept {
         std::memcpy(&bits, &value, sizeof bits);
         return (bits & 0x80000000u) != 0 ? ~bits : bits | 0x80000000u;
     } else {
-        return static_cast<std::uint32_t>(static_cast<std::int32_t>(value) -
-                                          std::numeric_limits<Stored>::min());
+        return static_cast<std::uint32_t>(static_cast<std::int32_t>(value) - std::numeric_limits<Stored>::min());
     }
 }
 
@@ -86,8 +85,7 @@ std::uint32_t find_bin(const Histogram& histogram, std::int64_t& rank) noexcept 
 } // namespace
 
 template <class Stored>
-std::vector<double> percentiles(const StoredView<Stored>& stored, const std::vector<double>& percentages,
-                                int threads) {
+std::vector<double> percentiles(const StoredView<Stored>& stored, const std::vector<double>& percentages, int threads) {
     constexpr bool wide = std::is_same_v<Stored, float>; // two digits of 16 bits, where integers need one
     const Histogram coarse =
         count(stored, threads, [](std::uint32_t key) -> std::size_t { return wide ? key >> 16 : key; });

@@ -25,8 +25,7 @@ void resample(const StoredView<Stored>& stored, const Resampling& how, const Out
     const auto table = [&](std::size_t j) {
         turned.shape[j] = stored.shape[axis[j]];
         turned.strides[j] = stored.strides[axis[j]];
-        return TapTable(axes[axis[j]], how.to_stored.linear[axis[j]][j], how.to_stored.shift[axis[j]],
-                        out.shape[j]);
+        return TapTable(axes[axis[j]], how.to_stored.linear[axis[j]][j], how.to_stored.shift[axis[j]], out.shape[j]);
     };
     const std::array<TapTable, 3> tables{table(0), table(1), table(2)};
     resample_separable(turned, how, tables, out, threads);

@@ -36,12 +36,11 @@ void resample(const StoredView<Stored>& stored, const Resampling& how, const Out
 // For maps that move every output axis along one stored axis; table j holds the taps of output axis j, and
 // the axes of `stored` are in the output's order.
 template <class Stored>
-void resample_separable(const StoredView<Stored>& stored, const Resampling& how,
-                        const std::array<TapTable, 3>& tables, const OutputView& out, int threads);
+void resample_separable(const StoredView<Stored>& stored, const Resampling& how, const std::array<TapTable, 3>& tables,
+                        const OutputView& out, int threads);
 
 // For any map of full rank.
 template <class Stored>
-void resample_affine(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out,
-                     int threads);
+void resample_affine(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads);
 
 } // namespace medplug

@@ -1,4 +1,5 @@
 #include "resample.hpp"
+#include "toned_row.hpp"
 
 namespace medplug {
 
@@ -13,34 +14,11 @@ struct Blocks {
 
     Blocks(const Window& column_reach, const Shape& out) noexcept
         : columns(std::max<std::int64_t>(column_reach.count, 1)) {
-        constexpr std::int64_t budget = std::int64_t{1}
-                                        << 17; // doubles: 1 MiB, about one core's second-level cache
+        constexpr std::int64_t budget = std::int64_t{1} << 17; // doubles: 1 MiB, about one core's second-level cache
         rows = std::clamp<std::int64_t>(budget / columns, 1, std::min<std::int64_t>(out[1], 16));
         slices = std::clamp<std::int64_t>(budget / (columns * rows), 1, std::min<std::int64_t>(out[0], 8));
     }
 };
-
-template <class Stored>
-void read_row(const std::byte* row, std::int64_t stride, std::int64_t count, double factor, bool add,
-              double* values) noexcept {
-    const auto each =
-        [&](auto step) { // twice, so that the contiguous row has a constant stride and vectorises
-            if (add) {
-                for (std::int64_t i = 0; i < count; ++i) {
-                    values[i] += factor * static_cast<double>(load<Stored>(row + i * step));
-                }
-            } else {
-                for (std::int64_t i = 0; i < count; ++i) {
-                    values[i] = factor * static_cast<double>(load<Stored>(row + i * step));
-                }
-            }
-        };
-    if (stride == static_cast<std::int64_t>(sizeof(Stored))) {
-        each(std::integral_constant<std::int64_t, sizeof(Stored)>{});
-    } else {
-        each(stride);
-    }
-}
 
 template <class Stored>
 struct Separable {
@@ -53,26 +31,8 @@ struct Separable {
     Window columns;
     Blocks blocks;
 
-    // before[channel] of one stored row, over the columns that are read.
-    void tone_row(std::int64_t channel, std::int64_t slice, std::int64_t row, double* values) const noexcept {
-        const std::int64_t stride = stored.strides[2];
-        const auto read = [&](std::int64_t from, double factor, bool add) {
-            read_row<Stored>(stored.row(from, slice, row) + columns.first * stride, stride, columns.count,
-                             factor, add, values);
-        };
-        if (how.matrix == nullptr) {
-            read(channel, 1.0, false);
-        } else {
-            for (std::int64_t k = 0; k < stored.channels; ++k) {
-                read(k, how.matrix[channel * stored.channels + k], k > 0);
-            }
-        }
-        how.before[channel].apply(values, columns.count);
-    }
-
     // Sums stored slices and rows into `sums`, [slices, rows, columns] of the block.
-    void gather(std::int64_t channel, const Shape& begin, const Shape& end, double* sums,
-                double* row) const noexcept {
+    void gather(std::int64_t channel, const Shape& begin, const Shape& end, double* sums, double* row) const noexcept {
         const std::int64_t height = end[1] - begin[1];
         std::fill(sums, sums + (end[0] - begin[0]) * height * columns.count, 0.0);
         const Window slices = slice_taps.reach(begin[0], end[0]);
@@ -85,7 +45,7 @@ struct Separable {
                 if (!read_by(row_taps, begin[1], end[1], r)) {
                     continue;
                 }
-                tone_row(channel, s, r, row);
+                toned_row(stored, how, channel, s, r, columns.first, columns.count, row);
                 for (std::int64_t os = begin[0]; os < end[0]; ++os) {
                     const double slice_weight = weight_of(slice_taps, os, s);
                     for (std::int64_t o = begin[1]; slice_weight > 0.0 && o < end[1]; ++o) {
@@ -103,16 +63,14 @@ struct Separable {
     }
 
     // Sums along the columns, adds the border's share and finishes with after[channel].
-    void finish_row(std::int64_t channel, std::int64_t slice, std::int64_t row,
-                    const double* sums) const noexcept {
+    void finish_row(std::int64_t channel, std::int64_t slice, std::int64_t row, const double* sums) const noexcept {
         float* target = out.row(channel, slice, row);
         const double inside = slice_taps[slice].inside * row_taps[row].inside;
         const Tone& after = how.after[channel];
         for (std::int64_t x = 0; x < out.shape[2]; ++x) {
             const Window& window = column_taps[x];
             const double* weights = column_taps.weights_of(x);
-            const std::int64_t from =
-                window.first - columns.first; // no place in `sums` where the window is empty
+            const std::int64_t from = window.first - columns.first; // no place in `sums` where the window is empty
             double sum = 0.0;
             for (std::int64_t k = 0; k < window.count; ++k) {
                 sum += weights[k] * sums[from + k];
@@ -144,8 +102,7 @@ struct Separable {
         return k >= 0 && k < window.count ? taps.weights_of(output)[k] : 0.0;
     }
 
-    static bool read_by(const TapTable& taps, std::int64_t begin, std::int64_t end,
-                        std::int64_t pixel) noexcept {
+    static bool read_by(const TapTable& taps, std::int64_t begin, std::int64_t end, std::int64_t pixel) noexcept {
         for (std::int64_t output = begin; output < end; ++output) {
             if (weight_of(taps, output, pixel) > 0.0) {
                 return true;
@@ -158,8 +115,8 @@ struct Separable {
 } // namespace
 
 template <class Stored>
-void resample_separable(const StoredView<Stored>& stored, const Resampling& how,
-                        const std::array<TapTable, 3>& tables, const OutputView& out, int threads) {
+void resample_separable(const StoredView<Stored>& stored, const Resampling& how, const std::array<TapTable, 3>& tables,
+                        const OutputView& out, int threads) {
     const Window columns = tables[2].reach(0, out.shape[2]);
     const Blocks blocks(columns, out.shape);
     const Separable<Stored> kernel{stored, how, tables[0], tables[1], tables[2], out, columns, blocks};
@@ -178,9 +135,9 @@ void resample_separable(const StoredView<Stored>& stored, const Resampling& how,
     });
 }
 
-#define MEDPLUG_INSTANTIATE(Stored)                                                                          \
-    template void resample_separable(const StoredView<Stored>&, const Resampling&,                           \
-                                     const std::array<TapTable, 3>&, const OutputView&, int);
+#define MEDPLUG_INSTANTIATE(Stored)                                                                                    \
+    template void resample_separable(const StoredView<Stored>&, const Resampling&, const std::array<TapTable, 3>&,     \
+                                     const OutputView&, int);
 MEDPLUG_INSTANTIATE(std::uint8_t)
 MEDPLUG_INSTANTIATE(std::int8_t)
 MEDPLUG_INSTANTIATE(std::uint16_t)

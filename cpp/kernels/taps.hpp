@@ -42,9 +42,7 @@ struct TapTable {
     const double* weights_of(std::int64_t index) const noexcept {
         return weights.data() + offsets[static_cast<std::size_t>(index)];
     }
-    const Window& operator[](std::int64_t index) const noexcept {
-        return windows[static_cast<std::size_t>(index)];
-    }
+    const Window& operator[](std::int64_t index) const noexcept { return windows[static_cast<std::size_t>(index)]; }
 
     // The stored pixels that any of the outputs begin .. end - 1 reads, as a window without weights.
     Window reach(std::int64_t begin, std::int64_t end) const noexcept;

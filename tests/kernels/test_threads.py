@@ -46,11 +46,11 @@ def test_several_python_threads_may_call_at_once():
 
 
 def test_other_python_threads_go_on_while_a_kernel_runs():
-    stored = noise((1, 1000, 1000), "uint16")
+    stored = noise((1, 4000, 4000), "uint16")
     finished = threading.Event()
 
     def work():
-        run(stored, (1, 100, 100), rotation(20, 25, (1000, 1000), (100, 100)), filter="antialias")
+        run(stored, (1, 100, 100), rotation(20, 100, (4000, 4000), (100, 100)), filter="antialias")
         finished.set()
 
     thread = threading.Thread(target=work)

@@ -19,7 +19,7 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     other number the stored ones. `depth` counts the residual blocks of each stage, `width` the channels of the first.
     """
 
-    size: int = 112
+    size: int = 160
     dims: Literal[2, 3] = 2
     channels: int = 1
     width: int = 32
@@ -41,10 +41,10 @@ class Cnn(medplug.Trainable):
     options: CnnOptions
 
     def fit_options(self, survey: medplug.Survey) -> CnnOptions:
-        """See small images as they are and larger ones at 112 (2-D) or 48 (3-D); colour is read as grey."""
+        """See small images as they are and larger ones at 160 (2-D) or 48 (3-D); colour is read as grey."""
         dims: Literal[2, 3] = 2 if len(survey.shape) == 2 else 3
         longest = max(survey.shape)
-        limit = 112 if dims == 2 else 48
+        limit = 160 if dims == 2 else 48
         return self.options.replace(
             dims=dims,
             size=min(longest, limit),

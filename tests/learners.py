@@ -17,7 +17,7 @@ class SidesOptions(medplug.ModelOptions, frozen=True):
     """`poison` is the step from which the loss is no number, `most` the largest batch that pretended memory takes."""
 
     width: int = 4
-    learning_rate: float = 0.05
+    learning_rate: float = 0.01
     depths: tuple[int, ...] = (1, 1)
     poison: int | None = None
     most: int | None = None

@@ -62,6 +62,8 @@ def test_a_trained_model_answers_verifies_and_says_how_it_was_made(data, tmp_pat
     assert len(trained.card.thresholds) == 2
     history = [json.loads(line) for line in (tmp_path / "m" / "history.jsonl").read_text().splitlines()]
     assert [point["step"] for point in history] == [25, 50, 60] == [point.step for point in trained.history]
+    losses = [point["losses"]["val/loss"] for point in history]
+    assert record.best_step == history[losses.index(min(losses))]["step"] > 25
     assert history[-1]["losses"]["val/loss"] < history[0]["losses"]["train/loss"]
 
 
@@ -122,8 +124,8 @@ def test_a_resume_with_fewer_steps_other_settings_or_other_data_is_refused(data,
 
     with pytest.raises(CallError, match="resume to 20 steps or more"):
         sides(data, tmp_path / "m", steps=10, resume=True)
-    with pytest.raises(CallError, match=r"options was .*0\.05.* and is .*0\.01"):
-        sides(data, tmp_path / "m", steps=40, resume=True, options={"learning_rate": "0.01"})
+    with pytest.raises(CallError, match=r"options was .*0\.01.* and is .*0\.03"):
+        sides(data, tmp_path / "m", steps=40, resume=True, options={"learning_rate": "0.03"})
     with pytest.raises(CallError, match="data was"):
         sides(write_npz(tmp_path / "other.npz", train=40), tmp_path / "m", steps=40, resume=True)
     with pytest.raises(CallError, match="no checkpoint to resume"):
@@ -321,7 +323,7 @@ def test_settings_are_typed_and_unknown_ones_are_refused(data, tmp_path):
     assert trained.card.options["width"] == 6
     assert trained.card.options["depths"] == (2, 3) or trained.card.options["depths"] == [2, 3]
     assert trained.card.training.batch_size == 4
-    with pytest.raises(CallError, match=r"no option 'widht'; did you mean 'width'\?.*learning_rate: float = 0.05"):
+    with pytest.raises(CallError, match=r"no option 'widht'; did you mean 'width'\?.*learning_rate: float = 0.01"):
         sides(data, tmp_path / "n", options={"widht": "6"})
     with pytest.raises(CallError, match="option width is int, and 'wide' is none"):
         sides(data, tmp_path / "n", options={"width": "wide"})
@@ -349,6 +351,22 @@ def test_a_model_that_cannot_answer_what_it_admits_is_refused_before_it_trains(d
         train("rigid", data, tmp_path / "m", device="cpu")
 
     assert not (tmp_path / "m").exists()
+
+
+def test_a_model_that_could_not_be_saved_whole_is_no_model(data, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError("no space left")
+
+    sides(data, tmp_path / "m", steps=4)
+    with monkeypatch.context() as patch:
+        patch.setattr("medplug.golden.write_card", full)
+        with pytest.raises(OSError, match="no space"):
+            sides(data, tmp_path / "m", steps=8, resume=True)
+    assert not (tmp_path / "m" / "model.json").exists()
+
+    sides(data, tmp_path / "m", resume=True)
+
+    assert all(check.passed for check in golden.verify(tmp_path / "m"))
 
 
 def test_wrong_calls_are_refused_before_anything_is_read(data, tmp_path):

@@ -67,7 +67,7 @@ def resample(
     matrix: NDArray[np.float64] | None = None,
     before: Sequence[Tone],
     after: Sequence[Tone],
-    filter: str,  # noqa: A002
+    filter: str,
     border: str,
     fill: Sequence[float],
     threads: int = 1,

@@ -33,9 +33,12 @@ def grad_cam(model: Model, network: nn.Module, batch: Batch, labels: Sequence[in
     image's size linearly. A map without any positive evidence stays 0.
     """
     import torch
-    from captum.attr import LayerAttribution, LayerGradCam
 
     check(model, network)
+    try:
+        from captum.attr import LayerAttribution, LayerGradCam
+    except ModuleNotFoundError as error:
+        raise CallError("explanations need captum: pip install 'medplug[explain]'") from error
 
     def logits(image: Tensor) -> Tensor:
         output: Tensor = model.forward(network, replace(batch, image=image))["logits"]

@@ -25,6 +25,7 @@ RefusalCode = Literal[
     "view",
     "spacing",
     "bits",
+    "not-finite",  # the model's answer is no number
 ]
 
 

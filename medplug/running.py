@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from . import model_folder, sources
 from .case import Case, CaseReference
-from .errors import CallError, PreprocessingError
+from .errors import CallError, MedplugError, PreprocessingError
 from .model_folder import LoadedModel
 from .pipeline import Pipeline
 from .plugins import Host, discover
@@ -120,7 +121,7 @@ def _write(
     name = loaded.model.name
     host.notify("medplug_run_started", model=name, sources=names)
     with ExitStack() as stack:
-        writers = [stack.enter_context(writer(output, loaded)) for writer in offered]
+        writers = [stack.enter_context(_Guarded(writer(output, loaded))) for writer in offered]
         for answer in answers:
             for writer in writers:
                 writer.write(answer)
@@ -130,7 +131,39 @@ def _write(
             if on_answer is not None:
                 on_answer(answer)
     host.notify("medplug_run_finished", model=name, **counts)
+    failed = [writer.failure for writer in writers if writer.failure is not None]
+    if failed:
+        raise MedplugError(f"{'; '.join(failed)}. What the other writers made is in {output}")
     return Summary(output, **counts)
+
+
+class _Guarded:
+    """A writer whose failure costs only its own files: it is discarded, and said at the end of the run."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self.failure: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        if kind is not None and not issubclass(kind, KeyboardInterrupt):
+            self._writer.discard()  # the run itself failed
+        elif self.failure is None:
+            self._guard(self._writer.close)
+
+    def write(self, answer: Answer) -> None:
+        """Pass an answer on, unless the writer has failed before."""
+        if self.failure is None:
+            self._guard(lambda: self._writer.write(answer))
+
+    def _guard(self, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:
+            self.failure = f"the writer {self._writer.name!r} failed: {error}"
+            self._writer.discard()
 
 
 def _writers(host: Host, write: Sequence[str]) -> list[type[Writer]]:

@@ -220,7 +220,7 @@ class Session:
         return [
             self._result(
                 one.case.reference,
-                _to_source(prediction, one),
+                _to_source(prediction, one) if _finite(prediction) else _NOT_FINITE,
                 unverified=self.loaded.contract.unverified(one.case),
                 explanation=None if made is None else replace(made, map=restore(one.grid, made.map[None])[0]),
             )
@@ -263,6 +263,21 @@ def _prepare(pipeline: Pipeline, case: Case) -> Prepared | Refused:
 def as_refusal(error: SourceError | PreprocessingError) -> Refused:
     """Return the result that an error about one case becomes."""
     return Refused(code=cast(RefusalCode, error.code), reason=str(error))
+
+
+_NOT_FINITE = Refused(code="not-finite", reason="the model's answer is not a finite number")
+
+
+def _finite(prediction: Prediction) -> bool:
+    """Whether every number of a prediction is one: a plugin's NaN must not pass for an answer."""
+    numbers: list[Any] = []
+    for field in prediction.__struct_fields__:
+        value = getattr(prediction, field)
+        if isinstance(value, dict):
+            numbers += value.values()
+        elif isinstance(value, float | np.ndarray):
+            numbers.append(value)
+    return all(bool(np.isfinite(number).all()) for number in numbers)
 
 
 def _answer(prediction: Prediction) -> str:

@@ -208,6 +208,24 @@ def test_calibration_and_thresholds_of_the_model_are_applied():
     assert made.label == "left"
 
 
+def test_an_answer_that_is_no_number_is_refused_and_costs_only_itself():
+    class Divides(Brightness):
+        def preprocessing(self):
+            return medplug.Preprocessing()
+
+        def decode(self, output, batch):
+            values = (1 / output["output"][:, 0] - 1 / output["output"][:, 0] + 1).tolist()
+            return [medplug.Regression(values={"one": value}) for value in values]
+
+    black, grey = (np.full((9, 9), value, np.uint8) for value in (0, 100))
+
+    session = Session(Divides(), device="cpu")
+    answered, refused = session.run([from_array(grey), from_array(black)])
+
+    assert answered.prediction.values == {"one": 1.0}
+    assert refused.prediction.code == "not-finite"
+
+
 def test_a_device_that_is_not_there_is_a_wrong_call():
     with pytest.raises(medplug.CallError, match="no device named 'abacus'"):
         Session(Halves(), device="abacus")

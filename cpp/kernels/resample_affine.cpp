@@ -74,6 +74,10 @@ struct Tile {
                 high = std::max(high, there);
             }
             const double last = static_cast<double>(axes[i].size - 1);
+            if (how.border == Border::edge) { // where a position outside counts as the edge's own
+                low = std::clamp(low, 0.0, last);
+                high = std::clamp(high, 0.0, last);
+            }
             const double margin = axes[i].support + 1.0;
             first[i] = static_cast<std::int64_t>(std::clamp(std::floor(low - margin), 0.0, last));
             extent[i] = static_cast<std::int64_t>(std::clamp(std::ceil(high + margin), 0.0, last)) - first[i] + 1;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from .table import TableOptions, class_folder_cases, table_cases
 from .walk import Kind, files_below, kind_of
 
 One = str | Path | NDArray[Any] | Image | Case
+_LOG = logging.getLogger(__name__)
+
 AnySource = One | Iterable[One]
 Found = Case | Rejected
 
@@ -142,7 +145,7 @@ class _Reader:
         yield from self._file(path, walked=False)
 
     def _reader_for(self, path: Path) -> Source | None:
-        return next((source for source in self._extra if source.accepts(str(path))), None)
+        return next((source for source in self._extra if _accepts(source, path)), None)
 
     def _file(self, path: Path, *, walked: bool) -> Iterator[Found]:
         name = name_of(path)
@@ -205,3 +208,12 @@ class _Reader:
             name = name_of(path)
             return iter([reject(CaseReference(source=name), "not-an-image", f"{name}: is a table, no image")])
         return _Reader(self._unit, self._options, self._extra).alone(path, walked=False)
+
+
+def _accepts(source: Source, path: Path) -> bool:
+    """Ask a third party's reader; one that raises reads nothing, and the path goes the usual way."""
+    try:
+        return bool(source.accepts(str(path)))
+    except Exception:
+        _LOG.warning("%s.accepts raised and is not asked about %s", type(source).__name__, path.name, exc_info=True)
+        return False

@@ -202,6 +202,24 @@ def test_a_matrix_mixes_channels_before_the_tones():
 
 @pytest.mark.parametrize("filter", FILTERS)
 @pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("scale", [0.4, 9.0])
+@pytest.mark.parametrize("shift", [0.0, -300.0])
+def test_turned_images_of_several_tiles_agree_with_the_twin_inside_and_outside(shift, scale, border, filter):
+    stored = noise((1, 90, 70))
+    to_stored = rotation(31, scale, (90, 70), (34, 36))
+    to_stored[:, -1] += shift
+    how = plain(1, filter=filter, border=border, fill=[7.0])
+    expected = resample_reference(stored, np.empty((1, 34, 36)), to_stored, **how)
+
+    made = run(stored, (1, 34, 36), to_stored, filter=filter, border=border, fill=[7.0])
+
+    # Where a position falls half-way between two pixels, nearest may take either.
+    wrong = np.abs(made - expected) > 0.5
+    assert wrong.sum() <= (2 if filter == "nearest" else 0)
+
+
+@pytest.mark.parametrize("filter", FILTERS)
+@pytest.mark.parametrize("border", BORDERS)
 @pytest.mark.parametrize(
     ("stored_shape", "new"), [((70, 45), (37, 41)), ((9, 20), (50, 30)), ((20, 12, 13), (9, 18, 6))]
 )

@@ -1,0 +1,185 @@
+"""A whole run: every file in one result line, equal bytes twice, and failures that cost only themselves."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from pydicom.data import get_testdata_file
+from small_models import Brightness, Loudest
+
+import medplug
+from medplug import running
+from medplug.hookspecs import hookimpl
+from medplug.model_folder import fresh
+from medplug.plugins import Host
+from medplug.sources import read
+from medplug.writers import Writer
+
+
+class Chest(Brightness):
+    """Takes chests, and CT under no other name."""
+
+    name = "chest"
+
+    def contract(self):
+        return medplug.InputContract(modality=medplug.Constraint(("CR", "DX")))
+
+    def preprocessing(self):
+        return medplug.Preprocessing(values=medplug.Display(fallback=medplug.Full()))
+
+
+@pytest.fixture
+def study(tmp_path):
+    """A folder that mixes what can be answered with what cannot."""
+    folder = tmp_path / "study"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    Picture.fromarray(generator.integers(0, 256, (40, 30)).astype(np.uint8)).save(folder / "picture.png")
+    content = Path(get_testdata_file("CT_small.dcm")).read_bytes()
+    (folder / "ct.dcm").write_bytes(content)
+    (folder / "truncated.dcm").write_bytes(content[: len(content) // 2])
+    (folder / "notes.txt").write_text("not an image")
+    return folder
+
+
+def lines(folder):
+    return [json.loads(line) for line in (folder / "results.jsonl").read_text().splitlines()]
+
+
+def test_every_file_of_a_mixed_folder_stands_in_one_line(study, tmp_path):
+    summary = running.run(fresh(Chest()), study, tmp_path / "out", device="cpu")
+
+    found = {Path(line["case"]["source"]).name: line for line in lines(tmp_path / "out")}
+    assert {name: line["prediction"]["type"] for name, line in found.items()} == {
+        "ct.dcm": "refused",
+        "notes.txt": "skipped",
+        "picture.png": "regression",
+        "truncated.dcm": "refused",
+    }
+    assert found["ct.dcm"]["prediction"]["code"] == "modality"
+    assert found["picture.png"]["unverified"] == ["modality"]
+    assert (summary.answered, summary.refused, summary.skipped) == (1, 2, 1)
+    assert (tmp_path / "out" / "report.html").stat().st_size > 1000
+
+
+def test_two_runs_give_the_same_bytes(study, tmp_path):
+    digests = []
+    for name in ("first", "second"):
+        running.run(fresh(Loudest()), study / "picture.png", tmp_path / name, device="cpu")
+        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
+        digests.append([(path.name, hashlib.sha256(path.read_bytes()).hexdigest()) for path in files])
+
+    assert len(digests[0]) >= 3
+    assert digests[0] == digests[1]
+
+
+def test_a_folder_with_something_in_it_is_not_written_into(study, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("keep")
+
+    with pytest.raises(medplug.CallError, match="not empty"):
+        running.run(fresh(Chest()), study, tmp_path / "out", device="cpu")
+
+    running.run(fresh(Chest()), study, tmp_path / "out", device="cpu", overwrite=True)
+    assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
+
+
+def test_an_unknown_writer_is_named_before_anything_is_done(study, tmp_path):
+    with pytest.raises(medplug.CallError, match=r"no writer named 'pdf'; there are .*html, json"):
+        running.run(fresh(Chest()), study, tmp_path / "out", write=("json", "pdf"), device="cpu")
+    assert not (tmp_path / "out").exists()
+
+
+class Breaks(Writer):
+    """Fails at the second answer."""
+
+    name = "breaks"
+
+    def __init__(self, folder, loaded):
+        super().__init__(folder, loaded)
+        self.count = 0
+
+    def write(self, answer):
+        self.count += 1
+        (self.folder / "breaks.part").write_text("half")
+        if self.count == 2:
+            raise ValueError("no space for a second")
+
+    def close(self):
+        raise AssertionError("a writer that failed is not closed")
+
+    def discard(self):
+        (self.folder / "breaks.part").unlink()
+
+
+def test_a_writer_that_fails_costs_only_its_own_files(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(Host, "writers", lambda self: (Breaks,))
+
+    with pytest.raises(medplug.MedplugError, match="the writer 'breaks' failed: no space for a second"):
+        running.run(fresh(Chest()), study, tmp_path / "out", write=("json", "breaks"), device="cpu")
+
+    assert len(lines(tmp_path / "out")) == 4
+    assert not (tmp_path / "out" / "breaks.part").exists()
+
+
+def test_a_run_that_fails_leaves_nothing_half_written(study, tmp_path):
+    def stop(answer):
+        raise RuntimeError("pulled the plug")
+
+    with pytest.raises(RuntimeError, match="pulled the plug"):
+        running.run(fresh(Chest()), study, tmp_path / "out", device="cpu", on_answer=stop)
+
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_observers_are_told_of_a_run(study, tmp_path, monkeypatch):
+    heard = []
+
+    class Observer:
+        @hookimpl
+        def medplug_run_started(self, model, sources):
+            heard.append((model, sources))
+
+        @hookimpl
+        def medplug_case_done(self, result):
+            heard.append(result.case.source)
+
+        @hookimpl
+        def medplug_run_finished(self, model, answered, refused, skipped):
+            heard.append((answered, refused, skipped))
+
+    host = running.discover()
+    host._plugins.register(Observer())
+    monkeypatch.setattr(running, "discover", lambda: host)
+
+    running.run(fresh(Chest()), [study / "picture.png"], tmp_path / "out", device="cpu")
+
+    assert heard == [("chest", (str(study / "picture.png"),)), str(study / "picture.png"), (1, 0, 0)]
+
+
+def test_a_preview_says_what_a_run_would_do_without_a_network(study):
+    found = {
+        Path(one.reference.source).name: (type(one.outcome).__name__, one.shape)
+        for one in running.preview(fresh(Chest()), study)
+    }
+
+    assert found["picture.png"] == ("NoneType", (40, 30))
+    assert found["ct.dcm"] == ("Refused", ())
+    assert found["notes.txt"] == ("Skipped", ())
+
+
+def test_a_strangers_source_that_raises_is_passed_over(study, caplog):
+    class Raises:
+        def accepts(self, source):
+            raise ValueError("a bug")
+
+        def read(self, source, unit):
+            raise AssertionError("it accepted nothing")
+
+    [case] = read(study / "picture.png", extra=[Raises()])
+
+    assert case.image.shape == (40, 30)
+    assert "Raises.accepts raised" in caplog.text

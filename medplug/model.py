@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from torch.optim import Optimizer
 
-CONTRACT_VERSION = 1
-"""Raised when a plugin written for an older host would no longer work."""
-
 
 class Task(enum.StrEnum):
     """What a model answers."""

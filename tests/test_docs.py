@@ -97,6 +97,7 @@ def play(page: str, folder: Path, name: str) -> int:
     return count
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
 def test_what_a_page_says_is_so(page: Path, tmp_path: Path) -> None:
     text = page.read_text()

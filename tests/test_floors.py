@@ -18,11 +18,8 @@ FLOORS = {
     0: "_kernels errors case result",
     1: "geometry geometry_steps preprocessing augmentation tone plan model",
     2: "hookspecs installed plugin_contract plugins sources",
-    3: "model_folder pipeline devices golden operating explain session splits targets dataset",
-    4: "writers running"
-    " training trainer interrupt budget progress fitting settings feeding sampling pixel_cache loop schedule checkpoint"
-    " evaluation answered bootstrap scores tally classification_tally measurement_tally generation_figures frechet"
-    " figures operating_fit",
+    3: "model_folder pipeline devices golden operating explain session dataset figures",
+    4: "writers running training evaluation",
     5: "__init__ demo",  # medplug itself, whose public names reach all of the above
     6: "cli",
 }

@@ -10,12 +10,12 @@ from PIL import Image as Picture
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.pixels import apply_rescale, pixel_array
+from small_models import Above, Brightness, Halves, Loudest, Slices
 
 import medplug
 from medplug.model_folder import fresh
 from medplug.session import Session
 from medplug.sources import from_array
-from small_models import Above, Brightness, Halves, Loudest, Slices
 
 
 def picture(path, size, value=100):

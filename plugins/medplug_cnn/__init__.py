@@ -19,7 +19,7 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     other number the stored ones. `depth` counts the residual blocks of each stage, `width` the channels of the first.
     """
 
-    size: int = 160
+    size: int = 128
     dims: Literal[2, 3] = 2
     channels: int = 1
     width: int = 32
@@ -41,10 +41,10 @@ class Cnn(medplug.Trainable):
     options: CnnOptions
 
     def fit_options(self, survey: medplug.Survey) -> CnnOptions:
-        """See small images as they are and larger ones at 160 (2-D) or 48 (3-D); colour is read as grey."""
+        """See small images as they are and larger ones at 128 (2-D) or 48 (3-D); colour is read as grey."""
         dims: Literal[2, 3] = 2 if len(survey.shape) == 2 else 3
         longest = max(survey.shape)
-        limit = 160 if dims == 2 else 48
+        limit = 128 if dims == 2 else 48
         return self.options.replace(
             dims=dims,
             size=min(longest, limit),
@@ -84,7 +84,7 @@ class Cnn(medplug.Trainable):
 
     def recipe(self) -> medplug.Recipe:
         """Return the schedule that the README's figures were reached with."""
-        return medplug.Recipe(epochs=24, batch_size=32, ema=0.99, clip=5.0, balance=True, precision="bfloat16")
+        return medplug.Recipe(epochs=40, batch_size=32, decay=0.4, ema=0.99, clip=5.0, balance=True, precision="bfloat16")
 
     def build(self) -> nn.Module:
         """Return the network; its stem shrinks large images early."""

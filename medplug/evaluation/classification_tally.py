@@ -1,0 +1,143 @@
+"""The figures of a classification, with labels that shut each other out and with labels that do not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..figures import Scored
+from ..model_folder import Threshold
+from .answered import Answered
+from .scores import Floats, area, calibration_error, log_loss, mean, share
+from .tally import Key, Tally, across, most, reliability, roc, small
+
+_HALF = 0.5  # the threshold of a label that has none, for the survey of errors alone
+
+
+def exclusive(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Threshold], majority: int) -> Tally:
+    """Tally exclusive labels; `truth` [N] is the index of each row's label, `majority` of the most frequent one.
+
+    By label: "recall", "precision", "specificity" of the most probable label, "AUC" one against the rest, and
+    "sensitivity at threshold", "specificity at threshold". Without: "accuracy", "balanced accuracy", "macro AUC", "ECE"
+    and "Brier" (0 to 2) and "log loss" (in nats), and "majority accuracy" of who always gives the majority's label.
+    """
+    names, stated = answered.names, answered.numbers
+    told = stated.argmax(axis=1)
+    sure = stated.max(axis=1)
+    right = told == truth
+    everywhere = np.ones(len(truth), dtype=np.bool_)
+    present = np.eye(len(names))[truth]
+    squared = ((stated - present) ** 2).sum(axis=1)
+    loss = log_loss(stated[np.arange(len(truth)), truth])
+    points = {point.label: point.value for point in thresholds}
+
+    def statistics(weights: Floats) -> dict[Key, Floats]:
+        found: dict[Key, Floats] = {
+            ("accuracy", None): share(right, everywhere, weights),
+            ("majority accuracy", None): share(truth == majority, everywhere, weights),
+            ("ECE", None): calibration_error(sure, right, weights),
+            ("Brier", None): mean(squared, weights),
+            ("log loss", None): mean(loss, weights),
+        }
+        for index, name in enumerate(names):
+            here, answer = truth == index, told == index
+            found["recall", name] = share(answer, here, weights)
+            found["precision", name] = share(here, answer, weights)
+            found["specificity", name] = share(~answer, ~here, weights)
+            found["AUC", name] = area(stated[:, index], here, weights)
+            if name in points:
+                reached = stated[:, index] >= points[name]
+                found["sensitivity at threshold", name] = share(reached, here, weights)
+                found["specificity at threshold", name] = share(~reached, ~here, weights)
+        found["balanced accuracy", None] = across([found["recall", name] for name in names])
+        found["macro AUC", None] = across([found["AUC", name] for name in names])
+        return found
+
+    counts = {name: int((truth == index).sum()) for index, name in enumerate(names)}
+    confusion = np.zeros((len(names), len(names)), dtype=np.int64)
+    np.add.at(confusion, (truth, told), 1)
+    curves = [curve for index, name in enumerate(names) for curve in roc(stated[:, index], truth == index, name)]
+    return Tally(
+        statistics=statistics,
+        labels=names,
+        counts=counts,
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        curves=(*curves, *reliability(sure, right, None)),
+        worst=tuple(
+            Scored(
+                source=answered.sources[row],
+                truth=names[truth[row]],
+                answer=names[told[row]],
+                score=float(sure[row]),
+            )
+            for row in most(sure, ~right)
+        ),
+        notes=small(counts),
+    )
+
+
+def independent(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Threshold]) -> Tally:
+    """Tally labels that are present or absent each by itself; `truth` [N, L] is 0, 1, or NaN where unknown.
+
+    By label: "AUC", "ECE", "Brier" (0 to 1), and "sensitivity", "specificity", "precision" at the stored threshold.
+    Without: the mean of these over the labels as "macro AUC", "ECE", "Brier", and "log loss" of the known entries.
+    """
+    names, stated = answered.names, answered.numbers
+    points = {point.label: point.value for point in thresholds}
+    known = np.isfinite(truth)
+    present = truth > 0
+    cut = np.array([points.get(name, _HALF) for name in names])
+    reached = stated >= cut
+    loss = np.where(known, log_loss(np.where(present, stated, 1 - stated)), np.nan)
+    entries = np.maximum(known.sum(axis=1), 1)
+
+    def statistics(weights: Floats) -> dict[Key, Floats]:
+        found: dict[Key, Floats] = {}
+        for index, name in enumerate(names):
+            rows = known[:, index]
+            here, answer, these = present[rows, index], reached[rows, index], weights[:, rows]
+            found["AUC", name] = area(stated[rows, index], here, these)
+            found["ECE", name] = calibration_error(stated[rows, index], here, these)
+            found["Brier", name] = mean((stated[rows, index] - here) ** 2, these)
+            if name in points:
+                found["sensitivity", name] = share(answer, here, these)
+                found["specificity", name] = share(~answer, ~here, these)
+                found["precision", name] = share(here, answer, these)
+        for average, name_of_each in (("macro AUC", "AUC"), ("ECE", "ECE"), ("Brier", "Brier")):
+            found[average, None] = across([found[name_of_each, name] for name in names])
+        found["log loss", None] = mean(np.nansum(loss, axis=1) / entries, weights * (entries * known.any(axis=1)))
+        return found
+
+    counts = {name: int((present & known)[:, index].sum()) for index, name in enumerate(names)}
+    curves = []
+    for index, name in enumerate(names):
+        rows = known[:, index]
+        curves += roc(stated[rows, index], present[rows, index], name)
+        curves += reliability(stated[rows, index], present[rows, index], name)
+    sure = np.where(reached, stated, 1 - stated)
+    wrong = (reached != present) & known
+    worst = []
+    for place in most(sure.ravel(), wrong.ravel()):
+        row, index = divmod(place, len(names))
+        said, other = names[index], f"no {names[index]}"
+        worst.append(
+            Scored(
+                source=answered.sources[row],
+                truth=said if present[row, index] else other,
+                answer=said if reached[row, index] else other,
+                score=float(sure[row, index]),
+            )
+        )
+    without = [name for name in names if name not in points]
+    notes = (f"no threshold for {', '.join(without)}: errors are counted from {_HALF} on",) if without else ()
+    return Tally(
+        statistics=statistics,
+        labels=names,
+        counts=counts,
+        curves=tuple(curves),
+        worst=tuple(worst),
+        notes=(*small(counts), *notes),
+    )

@@ -1,0 +1,274 @@
+"""How a model does on rows that it was not trained on: figures with intervals, curves, and its worst errors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from msgspec.structs import replace as with_fields
+from numpy.typing import NDArray
+
+from ..dataset import DataOptions, Dataset, load
+from ..errors import CallError, ModelFolderError
+from ..figures import Evaluation, Figure
+from ..model import Model, Task
+from ..model_folder import LoadedModel, Metric, TrainingRecord, read_card, write_card, write_whole
+from ..result import Refused, Rejected, Result
+from ..session import Session
+from .answered import Answered, Progress, anomalous_rows, answer, normal_of, targets_in_order
+from .bootstrap import estimate
+from .classification_tally import exclusive, independent
+from .generation_figures import distances
+from .measurement_tally import anomaly, regression, segmentation
+from .operating_fit import fit_operating
+from .tally import Tally
+
+__all__ = ["FILE", "evaluate", "fit_operating", "store_metrics", "to_metrics", "write"]
+
+FILE = "evaluation.json"
+
+
+def evaluate(
+    model: str | Path | LoadedModel | Model | Session,
+    data: str | Path | Dataset | None = None,
+    *,
+    split: str = "test",
+    data_options: DataOptions | None = None,
+    features: str | Path | LoadedModel | Session | None = None,
+    device: str = "auto",
+    resamples: int = 1000,
+    seed: int = 0,
+    samples: int | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Evaluate a model on the rows of one split, exactly as in service: refusals, calibration and thresholds included.
+
+    `data` and `data_options` default to what the model was trained on. `features` names the classifier in whose
+    features `samples` images of a generator are compared with real ones. The figures' names stand in
+    `classification_tally`, `measurement_tally` and `generation_figures`. Raises `CallError`.
+    """
+    if resamples < 0:
+        raise CallError(f"{resamples} resamples: want 0 (no intervals) or more")
+    session = model if isinstance(model, Session) else Session(model, device)
+    dataset = data if isinstance(data, Dataset) else _load(session.loaded, data, data_options)
+    rows = dataset.of(split)
+    if not len(rows):
+        has = ", ".join(f"{count} {name}" for name, count in dataset.rows().items())
+        raise CallError(f"the data has no {split} rows; it has {has or 'none'}")
+    if session.loaded.model.task is Task.GENERATION:
+        return _generation(session, dataset, split, features, device, samples, seed, progress)
+    answered = answer(session, rows, progress)
+    if not len(answered):
+        raise CallError(f"the model refused every {split} row: {_why(answered.refused)}")
+    answered, tally = _tally(session.loaded, answered, rows, dataset)
+    cluster = np.arange(len(answered)) if rows.patients is None else _numbered(rows.patients[answered.rows])
+    found = estimate(tally.statistics, cluster, resamples, seed)
+    return Evaluation(
+        task=session.loaded.model.task.value,
+        split=split,
+        rows=len(answered),
+        refused=len(answered.refused),
+        data_sha256=dataset.sha256,
+        plan_id=session.loaded.preprocessing.plan_id,
+        model=session.loaded.reference,
+        figures=tuple(
+            Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
+            for (name, label), one in found.items()
+        ),
+        resamples=resamples,
+        clustered_by=None if rows.patients is None else rows.patient_column or "patient",
+        patients=None if rows.patients is None else len(np.unique(cluster)),
+        labels=tally.labels,
+        counts=tally.counts,
+        confusion=tally.confusion,
+        curves=tally.curves,
+        worst=tally.worst,
+        notes=(*_notes(session.loaded, dataset, split, answered.refused), *_on_intervals(rows, cluster), *tally.notes),
+    )
+
+
+def write(evaluation: Evaluation, folder: str | Path) -> Path:
+    """Write `evaluation.json` into a folder, which is made, and return its path."""
+    path = Path(folder) / FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(evaluation), indent=2) + b"\n")
+    return path
+
+
+def to_metrics(evaluation: Evaluation) -> tuple[Metric, ...]:
+    """Return the figures that a model's card shows: those of the whole, and of each number or mask."""
+    by_label = ("MAE", "RMSE", "R2", "Dice")
+    return tuple(
+        Metric(
+            name=figure.name if figure.label is None else f"{figure.name} ({figure.label})",
+            value=figure.value,
+            low=figure.low,
+            high=figure.high,
+            split=evaluation.split,
+            rows=evaluation.rows,
+        )
+        for figure in evaluation.figures
+        if figure.label is None or figure.name in by_label
+    )
+
+
+def store_metrics(folder: str | Path, evaluation: Evaluation) -> None:
+    """Put the metrics into a model folder's card, in place of those of the same split.
+
+    `ModelFolderError` when other weights were evaluated.
+    """
+    card = read_card(folder)
+    if evaluation.model is None or evaluation.model.weights_sha256 != card.weights_sha256:
+        raise ModelFolderError(f"{folder} holds other weights than those that were evaluated: evaluate it again")
+    kept = tuple(metric for metric in card.metrics if metric.split != evaluation.split)
+    write_card(Path(folder), with_fields(card, metrics=kept + to_metrics(evaluation)))
+
+
+def _load(loaded: LoadedModel, data: str | Path | None, options: DataOptions | None) -> Dataset:
+    record = None if loaded.card is None else loaded.card.training
+    if data is None:
+        if record is None or record.data is None:
+            raise CallError(f"{loaded.model.name} does not say what data it was trained on: name the data")
+        data = record.data
+        if not Path(data).exists():
+            raise CallError(
+                f"{data}, which the model was trained on, is not there: name the data, or where it lies now"
+            )
+    labels = loaded.labels if len(loaded.labels) else None
+    return load(
+        data,
+        options or _options(record),
+        task=loaded.model.task,
+        labels=labels,
+        seed=0 if record is None else record.seed,  # a split that the seed made is made again
+        unit=loaded.contract.unit,
+    )
+
+
+def _options(record: TrainingRecord | None) -> DataOptions:
+    if record is None:
+        return DataOptions()
+    return DataOptions(
+        labels=record.label_columns,
+        patient=record.patient_column,
+        split=record.split_column,
+        mask=record.mask_column,
+    )
+
+
+def _tally(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Dataset) -> tuple[Answered, Tally]:
+    task, labels = loaded.model.task, loaded.labels
+    if task is Task.ANOMALY:
+        normal = normal_of(loaded)
+        anomalous = None if normal is None else anomalous_rows(rows, normal)[answered.rows]
+        truth = rows.targets[answered.rows]
+        return answered, anomaly(answered, truth, anomalous, rows.labels, loaded.thresholds)
+    if task is Task.SEGMENTATION:
+        return _known(answered, np.isfinite(answered.numbers).all(axis=1), lambda some, _: segmentation(some))
+    truth = targets_in_order(rows, labels)[answered.rows]
+    if task is Task.REGRESSION:
+        known = np.isfinite(truth).any(axis=1)
+        return _known(answered, known, lambda some, kept: regression(some, truth[kept]))
+    if not labels.exclusive:
+        known = np.isfinite(truth).any(axis=1)
+        return _known(answered, known, lambda some, kept: independent(some, truth[kept], loaded.thresholds))
+    learned = targets_in_order(dataset.of("train"), labels)
+    majority = _majority(learned if len(learned) else truth)
+    return _known(answered, truth >= 0, lambda some, kept: exclusive(some, truth[kept], loaded.thresholds, majority))
+
+
+def _known(
+    answered: Answered, known: Any, tally: Callable[[Answered, NDArray[np.intp]], Tally]
+) -> tuple[Answered, Tally]:
+    """Tally the answers to the rows `known` [N], whose truth is known; say how many are left out."""
+    kept = np.flatnonzero(known)
+    if not len(kept):
+        raise CallError("nothing is known of any row that the model answered: name the label or mask column")
+    some = replace(
+        answered,
+        numbers=answered.numbers[kept],
+        rows=answered.rows[kept],
+        sources=tuple(answered.sources[row] for row in kept),
+    )
+    made = tally(some, kept)
+    left_out = len(known) - len(kept)
+    notes = (f"{left_out} rows without a known truth are left out",) if left_out else ()
+    return some, replace(made, notes=(*notes, *made.notes))
+
+
+def _majority(truth: NDArray[Any]) -> int:
+    told = truth[truth >= 0]
+    return int(np.bincount(told).argmax()) if len(told) else 0
+
+
+def _numbered(patients: NDArray[np.str_]) -> NDArray[np.int64]:
+    numbers: NDArray[np.int64] = np.unique(patients, return_inverse=True)[1].astype(np.int64)
+    return numbers
+
+
+def _generation(
+    session: Session,
+    dataset: Dataset,
+    split: str,
+    features: str | Path | LoadedModel | Session | None,
+    device: str,
+    samples: int | None,
+    seed: int,
+    progress: Progress | None,
+) -> Evaluation:
+    name = session.loaded.model.name
+    if features is None:
+        raise CallError(f"{name} generates images: name a classifier (features) in whose features they are compared")
+    classifier = features if isinstance(features, Session) else Session(features, device)
+    found = distances(session, classifier, dataset, split, samples, seed, progress)
+    judge = classifier.loaded.reference
+    by = classifier.loaded.model.name if judge is None else f"{judge.name} {judge.weights_sha256[:12]}"
+    return Evaluation(
+        task=session.loaded.model.task.value,
+        split=split,
+        rows=found.rows,
+        refused=found.refused,
+        data_sha256=dataset.sha256,
+        plan_id=session.loaded.preprocessing.plan_id,
+        model=session.loaded.reference,
+        figures=found.figures,
+        resamples=0,
+        notes=(*_notes(session.loaded, dataset, split, ()), f"in the features of {by}", *found.notes),
+    )
+
+
+def _notes(loaded: LoadedModel, dataset: Dataset, split: str, refused: Sequence[Result]) -> tuple[str, ...]:
+    notes = []
+    if split == "train":
+        notes.append("evaluated on training rows: the model has seen them")
+    if split == "val":
+        notes.append("evaluated on validation rows: the weights, temperature and thresholds were chosen by them")
+    record = None if loaded.card is None else loaded.card.training
+    if record is not None and record.data_sha256 != dataset.sha256:
+        notes.append(
+            "the data is not what the model was trained on"
+            + (", and its split was made anew: rows may have been trained on" if dataset.split_made else "")
+        )
+    if refused:
+        notes.append(f"{len(refused)} rows were refused and are not scored: {_why(refused)}")
+    unreadable = [one for one in dataset.rejected if isinstance(one.outcome, Refused)]
+    if unreadable:
+        notes.append(f"{len(unreadable)} rows of the data, of any split, could not be read: {_why(unreadable)}")
+    return tuple(notes)
+
+
+def _on_intervals(rows: Dataset, cluster: NDArray[np.int64]) -> tuple[str, ...]:
+    if len(np.unique(cluster)) < 2:
+        return ("all rows are of one patient: there are no intervals",)
+    return ("no patient ids: intervals treat every row as independent",) if rows.patients is None else ()
+
+
+def _why(refused: Sequence[Result] | Sequence[Rejected]) -> str:
+    outcomes = [one.outcome if isinstance(one, Rejected) else one.prediction for one in refused]
+    codes = Counter(outcome.code if isinstance(outcome, Refused) else "no image" for outcome in outcomes)
+    return ", ".join(f"{code} ({count})" for code, count in codes.most_common())

@@ -1,0 +1,221 @@
+"""Fréchet distances of generators whose quality is known, in features that are the pixels themselves."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import medplug
+from medplug.case import Case, CaseReference
+from medplug.dataset import Dataset
+from medplug.errors import CallError
+from medplug.evaluation import evaluate, frechet
+from medplug.evaluation.generation_figures import DISTANCE, GAUSSIAN, RATIO, REAL
+from medplug.model import NO_LABELS, Labels
+from medplug.model_folder import fresh
+from medplug.plugins import discover
+from medplug.sources import from_array
+
+
+class Repeats(medplug.Generative):
+    """Gives back one of the images that it was made from, on a grid of 8 x 8, twice as bright with `gain` 2."""
+
+    name, version, task = "repeats", "1.0", medplug.Task.GENERATION
+
+    def __init__(self, images, gain=1.0, modality=None):
+        super().__init__()
+        self.images, self.gain, self.modality = torch.tensor(images / 255, dtype=torch.float32), gain, modality
+
+    def contract(self):
+        return medplug.InputContract(modality=self.modality and medplug.Constraint((self.modality,)))
+
+    def preprocessing(self):
+        return medplug.Preprocessing(geometry=(medplug.Resize((8, 8)),), normalize=medplug.Normalize((0.4,), (0.2,)))
+
+    def build(self):
+        return nn.Identity()
+
+    def configure_optimizers(self, network):
+        raise AssertionError("it is never trained")
+
+    def training_step(self, network, batch, loop):
+        raise AssertionError("it is never trained")
+
+    def sample(self, network, count, generator):
+        chosen = torch.randint(len(self.images), (count,), generator=generator)
+        return {"image": self.images[chosen, None] * self.gain}
+
+    def decode(self, output, batch):
+        return [medplug.Generated(image=image, seed=0, index=0) for image in output["image"].numpy()]
+
+
+class Pixels(medplug.Model):
+    """A classifier whose features are the pixels of an 8 x 8 image as displayed."""
+
+    name, version, task = "pixels", "1.0", medplug.Task.CLASSIFICATION
+
+    def preprocessing(self):
+        return medplug.Preprocessing(geometry=(medplug.Resize((8, 8)),))
+
+    def build(self):
+        return nn.Flatten()
+
+    def features(self, network, batch):
+        return network(batch.image)
+
+    def decode(self, output, batch):
+        raise AssertionError("only its features are wanted")
+
+
+def pictures(count, seed=0):
+    """Images [count, 8, 8] of one bright half, left or right: two lumps, which no Gaussian is like."""
+    generator = np.random.default_rng(seed)
+    images = generator.integers(20, 60, (count, 8, 8))
+    left = generator.random(count) < 0.5
+    images[left, :, :4] += 150
+    images[~left, :, 4:] += 150
+    return images.astype(np.uint8)
+
+
+def dataset_of(images, splits, modality=None):
+    cases = []
+    for index, image in enumerate(images):
+        case = from_array(image, modality=modality)
+        cases.append(Case(CaseReference(source=f"row {index}"), case.images))
+    return Dataset(
+        cases=tuple(cases),
+        labels=NO_LABELS,
+        targets=np.full(len(cases), -1),
+        splits=np.array(splits, dtype=np.str_),
+        sha256="abc",
+    )
+
+
+def split(train, test):
+    return ["train"] * train + ["test"] * test
+
+
+def test_a_generator_of_the_very_images_lies_at_no_distance():
+    image = np.tile(np.arange(0, 256, 32, dtype=np.uint8), (8, 1))
+    data = dataset_of([image] * 20, split(10, 10))
+
+    found = evaluate(Repeats(image[None]), data, features=fresh(Pixels()), device="cpu")
+
+    assert found.figure(DISTANCE).value == pytest.approx(0, abs=1e-6)
+    assert found.figure(REAL).value == pytest.approx(0, abs=1e-6)
+    assert (found.task, found.rows, found.refused) == ("generation", 10, 0)
+
+
+def test_an_image_that_is_too_bright_lies_as_far_as_its_brightness():
+    image = np.full((8, 8), 51, np.uint8)
+    data = dataset_of([image] * 8, split(0, 8))
+
+    found = evaluate(Repeats(image[None], gain=2.0), data, features=fresh(Pixels()), device="cpu")
+
+    assert found.figure(DISTANCE).value == pytest.approx(64 * 0.2**2, abs=1e-5)
+
+
+def test_real_images_are_reduced_to_the_generators_own_grid_before_they_are_compared():
+    small = pictures(40)
+    large = np.kron(small, np.ones((4, 4), np.uint8))
+
+    at_once = evaluate(Repeats(small), dataset_of(small, split(20, 20)), features=fresh(Pixels()), device="cpu")
+    reduced = evaluate(Repeats(small), dataset_of(large, split(20, 20)), features=fresh(Pixels()), device="cpu")
+
+    assert at_once.figure(DISTANCE).value == pytest.approx(reduced.figure(DISTANCE).value, rel=0.2)
+
+
+def test_the_distance_is_that_of_the_pixels_and_stands_beside_a_gaussians():
+    images = pictures(400)
+    data = dataset_of(images, split(200, 200))
+
+    good = evaluate(Repeats(images[:200]), data, features=fresh(Pixels()), device="cpu", samples=300)
+    poor = evaluate(Repeats(images[:200], gain=1.4), data, features=fresh(Pixels()), device="cpu", samples=300)
+
+    train, test = (part.reshape(200, 64) / 255 for part in (images[:200], images[200:]))
+    assert good.figure(REAL).value == pytest.approx(frechet.distance(frechet.fit(train), frechet.fit(test)), rel=1e-3)
+    assert good.figure(DISTANCE).value < 2 * good.figure(REAL).value
+    assert poor.figure(DISTANCE).value > 5 * good.figure(DISTANCE).value
+    assert good.figure(GAUSSIAN).value == poor.figure(GAUSSIAN).value
+    ratio = good.figure(DISTANCE).value / good.figure(GAUSSIAN).value
+    assert good.figure(RATIO).value == pytest.approx(ratio)
+    assert "300 generated images against 200 test rows, on the generator's own grid" in good.notes
+
+
+def test_the_seed_decides_the_images():
+    images = pictures(60)
+    data = dataset_of(images, split(30, 30))
+
+    one, same, other = (
+        evaluate(Repeats(images), data, features=fresh(Pixels()), device="cpu", seed=seed) for seed in (1, 1, 2)
+    )
+
+    assert one == same
+    assert one.figure(DISTANCE) != other.figure(DISTANCE)
+
+
+def test_rows_that_the_generator_would_not_take_are_counted_and_not_compared():
+    images = pictures(30)
+    data = dataset_of(images, split(10, 20), modality="CR")
+    strange = tuple(
+        dataclasses.replace(case, images={"image": dataclasses.replace(case.image, modality="CT")})
+        for case in data.cases[-5:]
+    )
+    data = dataclasses.replace(data, cases=data.cases[:-5] + strange)
+
+    found = evaluate(Repeats(images, modality="CR"), data, features=fresh(Pixels()), device="cpu")
+
+    assert (found.rows, found.refused) == (15, 5)
+
+
+def test_what_cannot_be_compared_is_said():
+    class Windowed(Pixels):
+        def preprocessing(self):
+            return medplug.Preprocessing(values=medplug.Window(center=40, width=400))
+
+    class Sure(Pixels):
+        def contract(self):
+            return medplug.InputContract(modality=medplug.Constraint(("CR",), absent="refuse"))
+
+    class Bare(Pixels):
+        def features(self, network, batch):
+            return None
+
+    images = pictures(20)
+    data = dataset_of(images, split(10, 10))
+    for features, reason in (
+        (None, "name a classifier"),
+        (fresh(Windowed()), "reads values as window"),
+        (fresh(Sure()), "refuses generated images: the source states no modality"),
+        (fresh(Bare()), "offers no features"),
+    ):
+        with pytest.raises(CallError, match=reason):
+            evaluate(Repeats(images), data, features=features, device="cpu")
+    with pytest.raises(CallError, match="at least 4 test rows"):
+        evaluate(Repeats(images), dataset_of(images, split(18, 2)), features=fresh(Pixels()), device="cpu")
+    with pytest.raises(CallError, match="at least 2"):
+        evaluate(Repeats(images), data, features=fresh(Pixels()), device="cpu", samples=1)
+
+
+def test_the_gan_is_compared_in_the_features_of_the_cnn():
+    plugins = discover(only="medplug")
+    gan, cnn = plugins.find("medplug:gan").model, plugins.find("medplug:cnn").model
+    generator = fresh(gan(gan.Options(size=28, width=8)))
+    judge = fresh(cnn(cnn.Options(size=32, width=8, depth=(1, 1)), Labels(names=("a", "b"))))
+    images = np.random.default_rng(0).integers(0, 256, (24, 28, 28)).astype(np.uint8)
+    done = []
+
+    found = evaluate(
+        generator,
+        dataset_of(images, split(12, 12)),
+        features=judge,
+        device="cpu",
+        progress=lambda row, of: done.append((row, of)),
+    )
+
+    assert [figure.name for figure in found.figures] == [DISTANCE, GAUSSIAN, REAL, RATIO]
+    assert all(figure.value > 0 for figure in found.figures)
+    assert done == [(index, 12) for index in range(1, 13)]
+    assert any("in the features of cnn" in note for note in found.notes)

@@ -64,9 +64,6 @@ def split(batch: Batch, size: int) -> list[Batch]:
             images={name: image[start : start + size] for name, image in batch.images.items()},
             target=cut(batch.target, start),
             mask=cut(batch.mask, start),
-            table=cut(batch.table, start),
-            table_valid=cut(batch.table_valid, start),
-            weight=cut(batch.weight, start),
         )
         for start in range(0, len(batch), size)
     ]

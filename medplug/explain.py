@@ -41,8 +41,10 @@ def grad_cam(model: Model, network: nn.Module, batch: Batch, labels: Sequence[in
         raise CallError("explanations need captum: pip install 'medplug[explain]'") from error
 
     def logits(image: Tensor) -> Tensor:
-        output: Tensor = model.forward(network, replace(batch, image=image))["logits"]
-        return output
+        output = model.forward(network, replace(batch, image=image))
+        if "logits" not in output:
+            raise CallError(f"{model.name} cannot be explained: its forward gives {', '.join(output)}, and no logits")
+        return output["logits"]
 
     with torch.enable_grad():
         image = batch.image.detach().clone().requires_grad_(True)

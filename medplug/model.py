@@ -187,7 +187,7 @@ class Batch:
 
     `image` is [N, C, (D,) H, W]; `images` holds every named input, the first included. `target` is [N] int64 for
     exclusive labels, [N, L] float32 for others (NaN where unknown), [N, V] float32 for regression. `mask` is
-    [N, (D,) H, W] int64. `table` [N, columns] and `table_valid` (bool) are the other data of a case. `weight` is [N].
+    [N, (D,) H, W] int64.
     """
 
     image: Tensor
@@ -195,9 +195,6 @@ class Batch:
     images: Mapping[str, Tensor] = field(default_factory=dict)
     target: Tensor | None = None
     mask: Tensor | None = None
-    table: Tensor | None = None
-    table_valid: Tensor | None = None
-    weight: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.image)
@@ -257,7 +254,7 @@ class Model(ABC):
         return None
 
     def attribution_layer(self, network: nn.Module) -> nn.Module | None:
-        """Return the layer whose activations Grad-CAM reads, or None when there is none."""
+        """Return the layer whose activations Grad-CAM reads, or None; `forward` must then give "logits" [N, L]."""
         return None
 
 

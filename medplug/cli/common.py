@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,8 @@ from ..model_folder import Card
 from ..result import Anomaly, Classification, Generated, Refused, Regression, Result, Segmentation, Skipped
 
 # No markup: what is printed holds file names and plugins' own words, in which [brackets] are only brackets.
-out = Console(highlight=False, markup=False, soft_wrap=True)
+# A pipe has no width: what a program reads must not be folded for a terminal.
+out = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 400)
 err = Console(stderr=True, highlight=False, markup=False)
 
 device_option = click.option(
@@ -28,6 +31,15 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Write into a 
 def output_option(required: bool, text: str) -> Callable[[Any], Any]:
     """Return the `-o` option."""
     return click.option("-o", "--output", type=click.Path(path_type=Path), required=required, metavar="DIR", help=text)
+
+
+def say(text: str, colour: str | None = None) -> None:
+    """Print a line of results. When their reader goes away, as `| head` does, the work itself goes on unheard."""
+    try:
+        click.secho(text, fg=colour)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(value: Any) -> None:
@@ -68,9 +80,9 @@ def _answer(prediction: Any) -> str:
     return f"synthetic image {prediction.index} of seed {prediction.seed}"
 
 
-def style(result: Result) -> str:
+def colour(result: Result) -> str | None:
     """Return the colour in which a result is printed."""
-    return "yellow" if result.refused else "" if result.answered else "dim"
+    return "yellow" if result.refused else None if result.answered else "bright_black"
 
 
 def table(*columns: str, title: str | None = None) -> Table:

@@ -29,7 +29,7 @@ from .common import device_option, err, json_option, out, output_option, print_j
 @click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Bootstrap draws.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @data_options
-@output_option(False, "The folder for evaluation.json and the report.  [default: MODEL/evaluation]")
+@output_option(False, "The folder for evaluation.json and evaluation.html.  [default: MODEL/evaluation]")
 @device_option
 @json_option
 def command(model: Path, data: str | None, output: Path | None, as_json: bool, **arguments: Any) -> None:

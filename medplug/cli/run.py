@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from ..session import Answer
-from .common import describe, device_option, err, json_option, out, output_option, overwrite_option, style
+from .common import colour, describe, device_option, err, json_option, output_option, overwrite_option, say
 
 
 @click.command("run")
@@ -56,12 +56,12 @@ def command(
         raise click.UsageError("-o DIR is needed: where shall the results go?")
     from ..running import run
 
-    def say(answer: Answer) -> None:
+    def tell(answer: Answer) -> None:
         result = answer.result
         if as_json:
-            click.echo(msgspec.json.encode(result, enc_hook=lambda array: {"shape": list(array.shape)}))
+            say(msgspec.json.encode(result, enc_hook=lambda array: {"shape": list(array.shape)}).decode())
         else:
-            out.print(f"{result.case.source}: {describe(result)}", style=style(result), markup=False)
+            say(f"{result.case.source}: {describe(result)}", colour(result))
 
     with err.status("reading and answering"):
         summary = run(
@@ -73,7 +73,7 @@ def command(
             device=device,
             batch_size=batch_size,
             overwrite=overwrite,
-            on_answer=say,
+            on_answer=tell,
         )
     err.print(
         f"{summary.answered} answered, {summary.refused} refused, {summary.skipped} skipped; "
@@ -91,10 +91,10 @@ def _preview(model: Path, source: tuple[str, ...], as_json: bool) -> int:
         refused += type(one.outcome).__name__ == "Refused"
         if as_json:
             line = {"case": one.reference, "outcome": one.outcome, "shape": one.shape}
-            click.echo(msgspec.json.encode(line))
+            say(msgspec.json.encode(line).decode())
         elif one.outcome is None:
-            out.print(f"{one.reference.source}: would be analysed at {' x '.join(map(str, one.shape))}", markup=False)
+            say(f"{one.reference.source}: would be analysed at {' x '.join(map(str, one.shape))}")
         else:
             words = type(one.outcome).__name__.lower()
-            out.print(f"{one.reference.source}: {words}: {one.outcome.reason}", markup=False)
+            say(f"{one.reference.source}: {words}: {one.outcome.reason}")
     return 1 if refused else 0

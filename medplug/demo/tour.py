@@ -59,8 +59,8 @@ _LESSONS = (
     ),
     _Lesson(
         "gan",
-        steps=300,
-        options={},
+        steps=400,
+        options={"size": 32},
         normal=None,
         title="Generation",
         lead="Two networks that learnt from each other make radiographs of nobody. A few hundred steps give the idea; "

@@ -73,7 +73,12 @@ def value_meaning(dataset: Dataset, transform: Dataset, voi: Dataset, colour_bit
 
 
 def _rescale(dataset: Dataset) -> tuple[float, float]:
-    """Rescale Slope and Rescale Intercept, PS3.3 C.11.1; (1, 0) where there is neither."""
+    """Rescale Slope and Rescale Intercept, PS3.3 C.11.1, or an RT Dose's scaling, C.8.8.3.2; (1, 0) without either."""
+    if dataset.get("DoseGridScaling") is not None:
+        scaling = numbers(dataset, "DoseGridScaling")
+        if len(scaling) != 1 or scaling[0] <= 0:
+            raise SourceError("values", f"Dose Grid Scaling {clean(dataset.get('DoseGridScaling'), 40)!r} is no factor")
+        return scaling[0], 0.0
     present = [keyword for keyword in ("RescaleSlope", "RescaleIntercept") if dataset.get(keyword) is not None]
     if not present:
         return 1.0, 0.0

@@ -1,0 +1,149 @@
+"""The command line as a shell sees it: exit codes, one line a file, errors that name the way out."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+from PIL import Image as Picture
+from pydicom.data import get_testdata_file
+
+import medplug
+from medplug import golden, model_folder
+from medplug.plugins import discover
+
+
+def medplug_command(*arguments, cwd, **how):
+    """Run the command in a process of its own."""
+    return subprocess.run(
+        [sys.executable, "-P", "-c", "from medplug.cli import main; main()", *map(str, arguments)],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        **how,
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A folder of an untrained `cnn` for chests."""
+    path = tmp_path_factory.mktemp("models") / "cnn"
+    offer = discover().find("cnn")
+    made = offer.model(
+        offer.model.Options(size=32, width=8, depth=(1, 1)), medplug.Labels(names=("normal", "pneumonia"))
+    )
+    contract = medplug.InputContract(
+        modality=medplug.Constraint(("CR", "DX")), body_part=medplug.Constraint(("CHEST",))
+    )
+    loaded = model_folder.fresh(made)
+    from dataclasses import replace
+
+    plugin = model_folder.describe_plugin(made, offer.distribution, offer.distribution_version)
+    golden.save(path, replace(loaded, contract=contract), plugin)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """What a folder from a PACS may hold."""
+    study = tmp_path / "study"
+    study.mkdir()
+    Picture.fromarray(np.random.default_rng(0).integers(0, 256, (40, 30)).astype(np.uint8)).save(study / "a.png")
+    ct = Path(get_testdata_file("CT_small.dcm")).read_bytes()
+    (study / "ct.dcm").write_bytes(ct)
+    (study / "half.dcm").write_bytes(ct[: len(ct) // 2])
+    (study / "notes.txt").write_text("not an image")
+    return study
+
+
+def test_every_file_appears_and_a_refusal_is_exit_code_1(model, folder, tmp_path):
+    done = medplug_command("run", model, folder, "-o", "out", cwd=tmp_path)
+
+    assert done.returncode == 1, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 4
+    assert any("ct.dcm: refused (modality): modality is CT" in line for line in lines)
+    assert any("a.png" in line and "[unverified: modality, body_part]" in line for line in lines)
+    assert any("half.dcm: refused (unreadable)" in line for line in lines)
+    assert any("notes.txt: skipped" in line for line in lines)
+    assert "1 answered, 2 refused, 1 skipped" in done.stderr
+
+
+def test_only_answers_and_skipped_files_are_exit_code_0(model, folder, tmp_path):
+    done = medplug_command("run", model, folder / "a.png", "-o", "out", "--explain", "--json", cwd=tmp_path)
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["prediction"]["type"] == "classification"
+    [line] = (tmp_path / "out" / "results.jsonl").read_text().splitlines()
+    schema = json.loads(medplug_command("schema", "result", cwd=tmp_path).stdout)
+    jsonschema.validate(json.loads(line), schema)
+    assert json.loads(line)["explanation"]["method"] == "grad-cam"
+
+
+def test_a_reader_that_goes_away_costs_no_result(model, folder, tmp_path):
+    command = (
+        f"'{sys.executable}' -P -c 'from medplug.cli import main; main()' run '{model}' '{folder}' -o out | head -n 1"
+    )
+    subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, timeout=120, check=True)
+
+    assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 4
+
+
+def test_a_dry_run_writes_nothing(model, folder, tmp_path):
+    done = medplug_command("run", model, folder, "--dry-run", cwd=tmp_path)
+
+    assert "a.png: would be analysed at 32 x 32" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["study"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("run", "nowhere", "a.png", "-o", "out"), "nowhere does not exist"),
+        (("run", "MODEL", "a.png"), "-o DIR is needed"),
+        (("run", "MODEL", "a.png", "-o", "out", "--write", "pdf"), "no writer named 'pdf'"),
+        (("run", "MODEL", "a.png", "-o", "out", "--label", "normal"), "--label goes with --explain"),
+        (("run", "MODEL", "a.png", "-o", "out", "--device", "abacus"), "no device named 'abacus'"),
+        (("generate", "MODEL", "-o", "out"), "does not generate images"),
+        (("train", "cnm", "data.csv", "-o", "m"), "no model named 'cnm'"),
+        (("train", "cnn", "nowhere.csv", "-o", "m"), "nowhere.csv does not exist"),
+        (("train", "cnn", "nowhere.csv", "-o", "m", "--budget", "soon"), "write 90s, 10m or 1.5h"),
+        (("evaluate", "nowhere"), "nowhere does not exist"),
+        (("show", "nowhere"), "nowhere does not exist"),
+        (("trian",), "No such command 'trian'"),
+    ],
+)
+def test_a_wrong_call_is_exit_code_2_and_says_what_was_wrong(model, tmp_path, arguments, message):
+    done = medplug_command(*[model if one == "MODEL" else one for one in arguments], cwd=tmp_path)
+
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_verify_passes_and_names_what_was_changed(model, tmp_path):
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(model, copy)
+    good = medplug_command("verify", copy, cwd=tmp_path)
+    weights = bytearray((copy / "weights.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "weights.safetensors").write_bytes(weights)
+    bad = medplug_command("verify", copy, cwd=tmp_path)
+
+    assert (good.returncode, good.stdout.splitlines()[-1]) == (0, "verified")
+    assert (bad.returncode, bad.stdout.splitlines()[-1]) == (1, "differs: weights")
+
+
+def test_show_prints_the_card_and_its_json(model, tmp_path):
+    shown = medplug_command("show", model, cwd=tmp_path)
+    plain = medplug_command("show", model, "--json", cwd=tmp_path)
+
+    assert "modality CR or DX; where absent: admit" in shown.stdout
+    assert json.loads(plain.stdout)["labels"]["names"] == ["normal", "pneumonia"]

@@ -37,8 +37,9 @@ def command(model: Path, data: str | None, output: Path | None, as_json: bool, *
 
     Without DATA and columns, the data that MODEL was trained on is read again, and the card keeps the figures.
     """
-    from ..evaluation import evaluate, store_metrics, write
+    from ..evaluation import dataset_of, evaluate, store_metrics, write
     from ..model_folder import read_card
+    from ..session import Session
     from ..writers.reports import evaluation_report
 
     options = take(arguments)
@@ -49,10 +50,12 @@ def command(model: Path, data: str | None, output: Path | None, as_json: bool, *
         def advance(done: int, total: int) -> None:
             progress.update(bar, completed=done, total=total)
 
-        made = evaluate(model, data, data_options=options if named else None, progress=advance, **arguments)
+        session = Session(model, arguments["device"])
+        dataset = dataset_of(session.loaded, data, options if named else None)
+        made = evaluate(session, dataset, progress=advance, **arguments)
     folder = output if output is not None else model / "evaluation"
     write(made, folder)
-    report = evaluation_report(made, folder)
+    report = evaluation_report(made, folder, dataset.cases)
     training = read_card(model).training
     if training is not None and training.data_sha256 == made.data_sha256:
         store_metrics(model, made)

@@ -11,7 +11,7 @@ from pathlib import Path
 from pydicom import dcmread
 
 from ..dataset import DataOptions
-from ..evaluation import evaluate, store_metrics
+from ..evaluation import dataset_of, evaluate, store_metrics
 from ..evaluation import write as write_evaluation
 from ..figures import Evaluation
 from ..running import generate, run
@@ -125,15 +125,17 @@ def _chapter(
         yield from training_sections(trained.path, trained.card, trained.history)
         return
     say(f"evaluating {lesson.plugin}", None)
-    evaluation = evaluate(trained.path, device=device)
+    session = Session(trained.path, device)
+    dataset = dataset_of(session.loaded)
+    evaluation = evaluate(session, dataset)
     _keep(trained, evaluation)
     say(f"running {lesson.plugin} on DICOM", None)
     answers: list[Answer] = []
     explained = lesson.plugin == "cnn"
     files = _study(manifest, folder / "study", per_label=3 if explained else 1)
     run(trained.path, files, output, explanations=explained, device=device, on_answer=answers.append)
-    yield from run_sections(Session(trained.path, device).loaded, answers)
-    yield from training_sections(trained.path, trained.card, trained.history, evaluation)
+    yield from run_sections(session.loaded, answers)
+    yield from training_sections(trained.path, trained.card, trained.history, evaluation, cases=dataset.cases)
 
 
 def _keep(trained: Trained, evaluation: Evaluation) -> None:

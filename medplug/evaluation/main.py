@@ -28,7 +28,7 @@ from .measurement_tally import anomaly, regression, segmentation
 from .operating_fit import fit_operating
 from .tally import Tally
 
-__all__ = ["FILE", "evaluate", "fit_operating", "store_metrics", "to_metrics", "write"]
+__all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "store_metrics", "to_metrics", "write"]
 
 FILE = "evaluation.json"
 
@@ -55,7 +55,7 @@ def evaluate(
     if resamples < 0:
         raise CallError(f"{resamples} resamples: want 0 (no intervals) or more")
     session = model if isinstance(model, Session) else Session(model, device)
-    dataset = data if isinstance(data, Dataset) else _load(session.loaded, data, data_options)
+    dataset = data if isinstance(data, Dataset) else dataset_of(session.loaded, data, data_options)
     rows = dataset.of(split)
     if not len(rows):
         has = ", ".join(f"{count} {name}" for name, count in dataset.rows().items())
@@ -129,7 +129,8 @@ def store_metrics(folder: str | Path, evaluation: Evaluation) -> None:
     write_card(Path(folder), with_fields(card, metrics=kept + to_metrics(evaluation)))
 
 
-def _load(loaded: LoadedModel, data: str | Path | None, options: DataOptions | None) -> Dataset:
+def dataset_of(loaded: LoadedModel, data: str | Path | None = None, options: DataOptions | None = None) -> Dataset:
+    """Load what a model is to be evaluated on: `data`, or what it was trained on, its made splits made again."""
     record = None if loaded.card is None else loaded.card.training
     if data is None:
         if record is None or record.data is None:

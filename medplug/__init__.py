@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from .errors import PreprocessingError as PreprocessingError
     from .errors import SourceError as SourceError
     from .errors import TrainingError as TrainingError
+    from .errors import WriterError as WriterError
     from .evaluation import evaluate as evaluate
     from .hookspecs import hookimpl as hookimpl
     from .model import Batch as Batch
@@ -74,7 +75,7 @@ if TYPE_CHECKING:
 _HOME = {
     "augmentation": "Augmentation",
     "case": "Case CaseReference Image Unit ValueMeaning",
-    "errors": "CallError MedplugError ModelFolderError PluginError PreprocessingError SourceError TrainingError",
+    "errors": "CallError MedplugError ModelFolderError PluginError PreprocessingError SourceError TrainingError WriterError",
     "evaluation": "evaluate",
     "hookspecs": "hookimpl",
     "model": "Batch Constraint Generative InputContract Labels Loop Model ModelOptions Recipe Span Survey Task Trainable",

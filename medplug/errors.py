@@ -41,3 +41,7 @@ class ModelFolderError(MedplugError):
 
 class TrainingError(MedplugError):
     """Training cannot begin, or had to stop. What was finished before is kept."""
+
+
+class WriterError(MedplugError):
+    """A writer failed, on a full disk say. What the other writers made is there."""

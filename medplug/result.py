@@ -26,6 +26,7 @@ RefusalCode = Literal[
     "spacing",
     "bits",
     "not-finite",  # the model's answer is no number
+    "failed",  # the model's plugin raised an exception on it
 ]
 
 

@@ -10,7 +10,7 @@ from typing import Self
 
 from . import model_folder, sources
 from .case import Case, CaseReference
-from .errors import CallError, MedplugError, PreprocessingError
+from .errors import CallError, PreprocessingError, WriterError
 from .model_folder import LoadedModel
 from .pipeline import Pipeline
 from .plugins import Host, discover
@@ -133,7 +133,7 @@ def _write(
     host.notify("medplug_run_finished", model=name, **counts)
     failed = [writer.failure for writer in writers if writer.failure is not None]
     if failed:
-        raise MedplugError(f"{'; '.join(failed)}. What the other writers made is in {output}")
+        raise WriterError(f"{'; '.join(failed)}. What the other writers made is in {output}")
     return Summary(output, **counts)
 
 
@@ -148,9 +148,7 @@ class _Guarded:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if kind is not None and not issubclass(kind, KeyboardInterrupt):
-            self._writer.discard()  # the run itself failed
-        elif self.failure is None:
+        if self.failure is None:  # also when the run itself failed: what was answered is kept
             self._guard(self._writer.close)
 
     def write(self, answer: Answer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from . import devices, explain, model_folder, sources
 from .case import Case, CaseReference
-from .errors import CallError, PreprocessingError, SourceError
+from .errors import CallError, MedplugError, PluginError, PreprocessingError, SourceError
 from .model import Batch, Generative, Model, Task
 from .model_folder import LoadedModel
 from .operating import operate
@@ -36,6 +37,9 @@ from .result import (
     Result,
     Segmentation,
 )
+
+_LOG = logging.getLogger(__name__)
+_GENERATE = 0x67656E  # keeps a sample's noise apart from the noise that training drew from the same seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +130,7 @@ class Session:
         if not isinstance(model, Generative):
             raise CallError(f"{model.name} does not generate images: its task is {model.task.value}")
         for index in range(count):
-            own = int(np.random.SeedSequence([seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(1))
+            own = int(np.random.SeedSequence([_GENERATE, seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(1))
             with torch.inference_mode():
                 output = model.sample(self.network, 1, torch.Generator().manual_seed(own))
             output = {name: tensor.float().cpu() for name, tensor in output.items()}
@@ -202,9 +206,23 @@ class Session:
                 together.append((pending, prepared))
             if len(together) == self.batch_size:
                 break
-        answered = self._infer([prepared for _, prepared in together], explanations)
+        answered = self._infer_each([prepared for _, prepared in together], explanations)
         for (pending, _), result in zip(together, answered, strict=True):
             pending.result, pending.prepared = result, None
+
+    def _infer_each(self, prepared: Sequence[Prepared], explanations: bool | str) -> list[Result]:
+        """Answer a batch; when its plugin raises, answer case by case, so that only the case that raises is lost."""
+        try:
+            return self._infer(prepared, explanations)
+        except MedplugError:
+            raise
+        except Exception as error:
+            if len(prepared) == 1:
+                name = self.loaded.model.name
+                _LOG.warning("%s failed on %s", name, prepared[0].case.reference.source, exc_info=True)
+                reason = f"the plugin {name} failed on this image: {type(error).__name__}"
+                return [self._result(prepared[0].case.reference, Refused(code="failed", reason=reason))]
+        return [result for one in prepared for result in self._infer_each([one], explanations)]
 
     def _infer(self, prepared: Sequence[Prepared], explanations: bool | str) -> list[Result]:
         import torch
@@ -215,6 +233,8 @@ class Session:
             output = devices.forward_in_parts(lambda part: model.forward(self.network, part), batch)
             output = {name: tensor.float().cpu() for name, tensor in output.items()}
             decoded = model.decode(output, batch)
+        if len(decoded) != len(prepared):
+            raise PluginError(f"{model.name}.decode gave {len(decoded)} predictions for {len(prepared)} cases")
         predictions = [operate(prediction, self.loaded.calibration, self.loaded.thresholds) for prediction in decoded]
         maps = self._explanations(batch, predictions, explanations) if explanations else [None] * len(predictions)
         return [

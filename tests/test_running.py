@@ -118,21 +118,26 @@ class Breaks(Writer):
 def test_a_writer_that_fails_costs_only_its_own_files(study, tmp_path, monkeypatch):
     monkeypatch.setattr(Host, "writers", lambda self: (Breaks,))
 
-    with pytest.raises(medplug.MedplugError, match="the writer 'breaks' failed: no space for a second"):
+    with pytest.raises(medplug.WriterError, match="the writer 'breaks' failed: no space for a second"):
         running.run(fresh(Chest()), study, tmp_path / "out", write=("json", "breaks"), device="cpu")
 
     assert len(lines(tmp_path / "out")) == 4
     assert not (tmp_path / "out" / "breaks.part").exists()
 
 
-def test_a_run_that_fails_leaves_nothing_half_written(study, tmp_path):
+def test_a_run_that_fails_keeps_what_was_answered(study, tmp_path):
+    heard = []
+
     def stop(answer):
-        raise RuntimeError("pulled the plug")
+        heard.append(answer)
+        if len(heard) == 3:
+            raise RuntimeError("pulled the plug")
 
     with pytest.raises(RuntimeError, match="pulled the plug"):
         running.run(fresh(Chest()), study, tmp_path / "out", device="cpu", on_answer=stop)
 
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+    assert len(lines(tmp_path / "out")) == 3
+    assert not [path for path in (tmp_path / "out").rglob("*") if ".part" in path.name]
 
 
 def test_observers_are_told_of_a_run(study, tmp_path, monkeypatch):

@@ -226,6 +226,37 @@ def test_an_answer_that_is_no_number_is_refused_and_costs_only_itself():
     assert refused.prediction.code == "not-finite"
 
 
+def test_a_plugin_that_raises_on_one_case_costs_only_that_case():
+    class Fragile(Brightness):
+        def decode(self, output, batch):
+            values = output["output"][:, 0].tolist()
+            if any(value > 0.9 for value in values):
+                raise ValueError("a bug")
+            return [medplug.Regression(values={"one": value}) for value in values]
+
+        def preprocessing(self):
+            return medplug.Preprocessing()
+
+    arrays = [from_array(np.full((9, 9), value, np.uint8), name=str(value)) for value in (10, 255, 20)]
+
+    dark, white, grey = Session(Fragile(), device="cpu", batch_size=3).run(arrays)
+
+    assert dark.answered
+    assert grey.answered
+    assert white.prediction == medplug.Refused(
+        code="failed", reason="the plugin brightness failed on this image: ValueError"
+    )
+
+
+def test_a_plugin_that_loses_an_answer_is_named():
+    class Loses(Brightness):
+        def decode(self, output, batch):
+            return super().decode(output, batch)[1:]
+
+    with pytest.raises(medplug.PluginError, match="gave 0 predictions for 1 cases"):
+        Session(Loses(), device="cpu").predict(np.zeros((9, 9), np.uint8))
+
+
 def test_a_device_that_is_not_there_is_a_wrong_call():
     with pytest.raises(medplug.CallError, match="no device named 'abacus'"):
         Session(Halves(), device="abacus")

@@ -48,7 +48,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: an error of medplug's becomes one line on standard error."""
-    from ..errors import MedplugError, TrainingError
+    from ..errors import MedplugError, TrainingError, WriterError
 
     try:
         code = cli.main(args=arguments, prog_name="medplug", standalone_mode=False)
@@ -60,14 +60,14 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = 130
-    except TrainingError as error:
+    except BrokenPipeError:
+        # The reader of our output has gone, as `| head` does; nothing is left to say to it.
+        sys.stderr.close()
+        code = 0
+    except (TrainingError, WriterError, OSError) as error:
         click.secho(f"Error: {error}", fg="red", err=True)
         code = 1
     except MedplugError as error:
         click.secho(f"Error: {error}", fg="red", err=True)
         code = 2
-    except BrokenPipeError:
-        # The reader of our output has gone, as `| head` does; nothing is left to say to it.
-        sys.stderr.close()
-        code = 0
     sys.exit(code if isinstance(code, int) else 0)

@@ -59,7 +59,8 @@ def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str,
 @click.option("--resume", is_flag=True, help="Go on where an earlier training into DIR stopped.")
 @device_option
 @overwrite_option
-def command(plugin: str, data: str, output: Path, **arguments: Any) -> None:
+@click.pass_context
+def command(ctx: click.Context, /, plugin: str, data: str, output: Path, **arguments: Any) -> None:
     """Train PLUGIN's model on DATA: a folder of class folders, a CSV, or a MedMNIST .npz.
 
     Ctrl-C keeps the best so far. Afterwards the model folder holds the weights, the card and a report.
@@ -100,3 +101,4 @@ def command(plugin: str, data: str, output: Path, **arguments: Any) -> None:
     for line in describe_thresholds(trained.card):
         click.echo(line)
     err.print(f"report: {report}")
+    ctx.exit(130 if record.stopped == "interrupted" else 0)

@@ -57,10 +57,13 @@ class Feed:
         """Yield every row once, in order, not augmented."""
         starts = range(0, len(rows), size)
         return self._batches(
-            rows, ([(row, None) for row in range(start, min(start + size, len(rows)))] for start in starts)
+            rows,
+            ([(row, None) for row in range(start, min(start + size, len(rows)))] for start in starts),
+            needed=False,
         )
 
-    def _batches(self, rows: Dataset, orders: Iterable[list[Order]]) -> Iterator[Batch]:
+    def _batches(self, rows: Dataset, orders: Iterable[list[Order]], *, needed: bool = True) -> Iterator[Batch]:
+        """Prepare ahead. A batch of which no row can be read is left out, or raises where it is `needed`."""
         under_way: deque[tuple[list[Order], list[Future[Prepared | None]]]] = deque()
         orders = iter(orders)
         while True:
@@ -72,6 +75,8 @@ class Feed:
             prepared = [
                 (row, made) for (row, _), future in zip(batch, futures) if (made := future.result()) is not None
             ]
+            if not prepared and not needed:
+                continue
             if not prepared:
                 source, refused = next(iter(self.failed.items()))
                 raise TrainingError(f"no row of a batch can be read; the first is {source}: {refused.reason}")

@@ -144,7 +144,8 @@ def fit(
     dataset = replace(dataset, cases=tuple(cache.case(case) for case in dataset.cases))
     model = _model(offer, dataset, settings)
     contract = _contract(model, data_options)
-    asked = preprocessing or model.preprocessing()
+    own = model.preprocessing()
+    asked = preprocessing or own
 
     sorting = _Sorting()
     kept = sorting.keep(dataset, contract, asked)
@@ -157,8 +158,9 @@ def fit(
         why = f"; the first left out: {cast(Refused, sorting.left_out[0].outcome).reason}" if sorting.left_out else ""
         raise TrainingError(f"there are no rows to train on{f' with the label {normal!r}' if normal else ''}{why}")
     _same_shape([*train.cases, *validation.cases], Pipeline(asked, contract.images), asked)
+    if not own.fitted:  # then a row that cannot be read is no training row, when a training goes on too
+        train = sorting.readable(train, contract.images[0], own)
     if not asked.fitted:
-        train = sorting.readable(train, contract.images[0], asked)
         asked = plan.fit(asked, [case.images[contract.images[0]] for case in train.cases])
     return Fitted(
         model=model,

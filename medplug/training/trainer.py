@@ -188,7 +188,8 @@ class Trainer:
                 self.best_step, self.best_loss, self.waited = self.loop.step, loss, 0
             else:
                 self.waited += 1
-        self.history.append(HistoryPoint(step=self.loop.step, seconds=self._seconds, losses=losses))
+        finite = {name: value for name, value in losses.items() if math.isfinite(value)}  # JSON has no other numbers
+        self.history.append(HistoryPoint(step=self.loop.step, seconds=self._seconds, losses=finite))
         self._write_history()
         self._tell("training", losses)
 

@@ -30,7 +30,7 @@ def training_report(
     `samples` are further sections, such as generated images; `cases` bring the pictures of the worst errors.
     """
     sections = training_sections(folder, card, history, evaluation, samples, cases)
-    rows = sum(card.training.rows.values()) if card.training else 0
+    rows = card.training.rows.get("train", 0) if card.training else 0
     lead = f"{card.task.capitalize()}, trained on {rows} rows." if rows else f"{card.task.capitalize()}."
     return write_page(folder / TRAINING, card.plugin.name, sections, kind="training report", lead=lead)
 

@@ -69,7 +69,7 @@ class Autoencoder(medplug.Trainable):
         )
 
     def recipe(self) -> medplug.Recipe:
-        """Return the schedule that the README's figures were reached with."""
+        """Return how the host trains it, unless the user says otherwise."""
         return medplug.Recipe(epochs=15, batch_size=32, ema=0.99, clip=5.0, precision="bfloat16")
 
     def build(self) -> nn.Module:

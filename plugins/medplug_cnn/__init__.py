@@ -83,8 +83,10 @@ class Cnn(medplug.Trainable):
         )
 
     def recipe(self) -> medplug.Recipe:
-        """Return the schedule that the README's figures were reached with."""
-        return medplug.Recipe(epochs=40, batch_size=32, decay=0.4, ema=0.99, clip=5.0, balance=True, precision="bfloat16")
+        """Return how the host trains it, unless the user says otherwise."""
+        return medplug.Recipe(
+            epochs=40, batch_size=32, decay=0.4, ema=0.99, clip=5.0, balance=True, precision="bfloat16"
+        )
 
     def build(self) -> nn.Module:
         """Return the network; its stem shrinks large images early."""

@@ -75,8 +75,12 @@ class Draw:
     gamma: float = 1.0
 
     def place(self, grid: Grid) -> Grid:
-        """Return the grid after this draw; its shape stays."""
-        moved = about(self.linear, grid.shape, grid.shape)
+        """Return the grid after this draw; its shape stays. It turns in mm where the spacing is known."""
+        linear = self.linear
+        if grid.spacing is not None:
+            metric = np.asarray(grid.spacing)
+            linear = linear * metric[None, :] / metric[:, None]
+        moved = about(linear, grid.shape, grid.shape)
         shifted = about(np.eye(grid.dims), grid.shape, grid.shape)
         shifted[:, -1] -= self.shift * np.asarray(grid.shape)
         return grid.step(grid.shape, compose(moved, shifted))

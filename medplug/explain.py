@@ -41,7 +41,8 @@ def grad_cam(model: Model, network: nn.Module, batch: Batch, labels: Sequence[in
         raise CallError("explanations need captum: pip install 'medplug[explain]'") from error
 
     def logits(image: Tensor) -> Tensor:
-        output = model.forward(network, replace(batch, image=image))
+        images = {**batch.images, **dict.fromkeys(list(batch.images)[:1], image)}  # the first input is `image`
+        output = model.forward(network, replace(batch, image=image, images=images))
         if "logits" not in output:
             raise CallError(f"{model.name} cannot be explained: its forward gives {', '.join(output)}, and no logits")
         return output["logits"]

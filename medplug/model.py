@@ -149,7 +149,7 @@ class InputContract(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 )
 
     def _stated(self, case: Case) -> Iterator[tuple[str, Constraint | Span | None, Any]]:
-        image = case.image
+        image = case.images[self.images[0]]  # the one that fixes the grid
         yield "modality", self.modality, image.modality
         yield "body_part", self.body_part, image.body_part
         yield "view", self.view, image.view

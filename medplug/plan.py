@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from . import _kernels
 from .augmentation import Draw
 from .case import Image, Pixels
-from .errors import PreprocessingError
+from .errors import PluginError, PreprocessingError
 from .geometry import Grid, compose
 from .preprocessing import Constant, FitPercentiles, Normalize, Percentiles, Preprocessing, Range, Stored
 from .tone import curves as curves_of
@@ -140,8 +140,16 @@ def resample_mask(grid: Grid, mask: Pixels, threads: int = 1) -> NDArray[np.floa
 def restore(grid: Grid, array: NDArray[Any], filter: Filter = "antialias", threads: int = 1) -> NDArray[np.float32]:
     """Carry [channels, *grid.shape] back to the source's pixels: [channels, *grid.stored_shape], 0 outside the frame.
 
+    Raises `PluginError` for an array of another shape: it would land in the wrong place.
+
     Up to half a pixel beyond the frame's outermost pixel centres the edge value counts, since those pixels reach there.
     """
+    if array.shape[1:] != grid.shape:
+        raise PluginError(
+            f"an array of {array.shape[1:]} is no map on the model's grid of {grid.shape}: "
+            "bring it to the size of batch.image"
+        )
+    array = np.ascontiguousarray(array, np.float32)
     moved = _move(array, grid.from_stored, grid.stored_shape, filter, "edge", threads)
     moved[:, ~_inside(grid)] = 0
     return moved

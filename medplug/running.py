@@ -143,17 +143,21 @@ class _Guarded:
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
         self.failure: str | None = None
+        self._taken = 0
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        if self.failure is None:  # also when the run itself failed: what was answered is kept
+        if kind is not None and not self._taken:
+            self._writer.discard()  # a call that was wrong from the start must not replace an earlier run's results
+        elif self.failure is None:  # also when the run itself failed: what was answered is kept
             self._guard(self._writer.close)
 
     def write(self, answer: Answer) -> None:
         """Pass an answer on, unless the writer has failed before."""
         if self.failure is None:
+            self._taken += 1
             self._guard(lambda: self._writer.write(answer))
 
     def _guard(self, act: Callable[[], None]) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import os
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,14 +20,14 @@ from numpy.typing import NDArray
 
 from . import devices, explain, model_folder, sources
 from .case import Case, CaseReference
-from .errors import CallError, MedplugError, PluginError, PreprocessingError, SourceError
+from .decoded import checked, to_source
+from .errors import CallError, PluginError, PreprocessingError, SourceError
 from .model import Batch, Generative, Model, Task
 from .model_folder import LoadedModel
 from .operating import operate
 from .pipeline import Pipeline, Prepared, collate
 from .plan import restore
 from .result import (
-    Anomaly,
     Classification,
     Explanation,
     Outcome,
@@ -35,8 +37,8 @@ from .result import (
     Refused,
     Rejected,
     Result,
-    Segmentation,
 )
+from .sources.refusal import clean
 
 _LOG = logging.getLogger(__name__)
 _GENERATE = 0x67656E  # keeps a sample's noise apart from the noise that training drew from the same seed
@@ -86,7 +88,10 @@ class Session:
             model = model_folder.load(model)
         self.loaded = model
         self.device = devices.choose(device)
-        self.network = model.network.to(self.device).eval()
+        # A copy where it moves: the loaded model may serve another session.
+        network = model.network if self.device.type == "cpu" else copy.deepcopy(model.network)
+        self.network = network.to(self.device).eval()
+        self._lock = threading.Lock()
         self.batch_size = batch_size
         self.workers = workers or os.cpu_count() or 1
         self.pipeline = Pipeline(model.preprocessing, model.contract.images)
@@ -134,10 +139,11 @@ class Session:
             with torch.inference_mode():
                 output = model.sample(self.network, 1, torch.Generator().manual_seed(own))
             output = {name: tensor.float().cpu() for name, tensor in output.items()}
-            [made] = model.decode(output, Batch(image=next(iter(output.values()))))
-            yield self._result(
-                CaseReference(source=f"seed {seed}, image {index}"), replace(cast(Any, made), seed=seed, index=index)
-            )
+            [decoded] = model.decode(output, Batch(image=next(iter(output.values()))))
+            made = checked(decoded, model)
+            if not isinstance(made, Refused):
+                made = replace(cast(Any, made), seed=seed, index=index)
+            yield self._result(CaseReference(source=f"seed {seed}, image {index}"), made)
 
     def features(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
         """Return features [N, F] of prepared cases of one shape; `CallError` when the model has none."""
@@ -214,13 +220,13 @@ class Session:
         """Answer a batch; when its plugin raises, answer case by case, so that only the case that raises is lost."""
         try:
             return self._infer(prepared, explanations)
-        except MedplugError:
+        except CallError:
             raise
         except Exception as error:
             if len(prepared) == 1:
                 name = self.loaded.model.name
                 _LOG.warning("%s failed on %s", name, prepared[0].case.reference.source, exc_info=True)
-                reason = f"the plugin {name} failed on this image: {type(error).__name__}"
+                reason = f"the plugin {name} failed on this image: {type(error).__name__}: {clean(error)}"
                 return [self._result(prepared[0].case.reference, Refused(code="failed", reason=reason))]
         return [result for one in prepared for result in self._infer_each([one], explanations)]
 
@@ -229,31 +235,41 @@ class Session:
 
         model = self.loaded.model
         batch = collate(prepared, self.device)
-        with torch.inference_mode():
+        with self._lock, torch.inference_mode():  # an explanation of another thread may have its hooks on the network
             output = devices.forward_in_parts(lambda part: model.forward(self.network, part), batch)
             output = {name: tensor.float().cpu() for name, tensor in output.items()}
-            decoded = model.decode(output, batch)
+            decoded = list(model.decode(output, batch))
         if len(decoded) != len(prepared):
-            raise PluginError(f"{model.name}.decode gave {len(decoded)} predictions for {len(prepared)} cases")
-        predictions = [operate(prediction, self.loaded.calibration, self.loaded.thresholds) for prediction in decoded]
-        maps = self._explanations(batch, predictions, explanations) if explanations else [None] * len(predictions)
+            raise PluginError(f"decode gave {len(decoded)} predictions for {len(prepared)} cases")
+        outcomes = [
+            outcome
+            if isinstance(outcome, Refused)
+            else operate(outcome, self.loaded.calibration, self.loaded.thresholds)
+            for outcome in (checked(prediction, model) for prediction in decoded)
+        ]
+        maps = self._explanations(batch, outcomes, explanations) if explanations else [None] * len(outcomes)
         return [
             self._result(
                 one.case.reference,
-                _to_source(prediction, one) if _finite(prediction) else _NOT_FINITE,
+                outcome if isinstance(outcome, Refused) else to_source(outcome, one.grid),
                 unverified=self.loaded.contract.unverified(one.case),
                 explanation=None if made is None else replace(made, map=restore(one.grid, made.map[None])[0]),
             )
-            for one, prediction, made in zip(prepared, predictions, maps, strict=True)
+            for one, outcome, made in zip(prepared, outcomes, maps, strict=True)
         ]
 
     def _explanations(
-        self, batch: Batch, predictions: Sequence[Prediction], wanted: bool | str
+        self, batch: Batch, outcomes: Sequence[Prediction | Refused], wanted: bool | str
     ) -> list[Explanation | None]:
-        names = self.loaded.labels.names
-        labels = [wanted if isinstance(wanted, str) else _answer(prediction) for prediction in predictions]
-        maps = explain.grad_cam(self.loaded.model, self.network, batch, [names.index(label) for label in labels])
-        return [Explanation(method=explain.METHOD, label=label, map=made) for label, made in zip(labels, maps)]
+        names = self.loaded.model.labels.names
+        labels = [wanted if isinstance(wanted, str) else _answer(outcome) for outcome in outcomes]
+        asked = [names.index(label) if label is not None else 0 for label in labels]
+        with self._lock:
+            maps = explain.grad_cam(self.loaded.model, self.network, batch, asked)
+        return [
+            None if label is None else Explanation(method=explain.METHOD, label=label, map=made)
+            for label, made in zip(labels, maps)
+        ]
 
     def _result(
         self,
@@ -278,6 +294,12 @@ def _prepare(pipeline: Pipeline, case: Case) -> Prepared | Refused:
         return pipeline.prepare(case)
     except (SourceError, PreprocessingError) as error:
         return as_refusal(error)
+    except MemoryError:
+        return Refused(code="unreadable", reason=f"{case.reference.source}: needs more memory than there is")
+    except Exception as error:  # absurd numbers in a header, or a third party's reader: this case's own misfortune
+        _LOG.info("%s cannot be prepared", case.reference.source, exc_info=True)
+        reason = f"{case.reference.source}: cannot be preprocessed ({type(error).__name__}: {clean(error)})"
+        return Refused(code="unreadable", reason=reason)
 
 
 def as_refusal(error: SourceError | PreprocessingError) -> Refused:
@@ -285,39 +307,10 @@ def as_refusal(error: SourceError | PreprocessingError) -> Refused:
     return Refused(code=cast(RefusalCode, error.code), reason=str(error))
 
 
-_NOT_FINITE = Refused(code="not-finite", reason="the model's answer is not a finite number")
-
-
-def _finite(prediction: Prediction) -> bool:
-    """Whether every number of a prediction is one: a plugin's NaN must not pass for an answer."""
-    numbers: list[Any] = []
-    for field in prediction.__struct_fields__:
-        value = getattr(prediction, field)
-        if isinstance(value, dict):
-            numbers += value.values()
-        elif isinstance(value, float | np.ndarray):
-            numbers.append(value)
-    return all(bool(np.isfinite(number).all()) for number in numbers)
-
-
-def _answer(prediction: Prediction) -> str:
-    """The label that a classification's explanation is about."""
-    if not isinstance(prediction, Classification):
-        raise CallError(f"a {type(prediction).__name__.lower()} has no labels to explain")
-    return max(prediction.probabilities, key=lambda name: prediction.probabilities[name])
-
-
-def _to_source(prediction: Prediction, prepared: Prepared) -> Prediction:
-    """Carry what a prediction says by place back to the source's pixels."""
-    if isinstance(prediction, Anomaly):
-        parts = {
-            name: restore(prepared.grid, array[None])[0]
-            for name, array in (("map", prediction.map), ("reconstruction", prediction.reconstruction))
-            if array is not None
-        }
-        return cast(Prediction, replace(prediction, **parts)) if parts else prediction
-    if isinstance(prediction, Segmentation) and prediction.probabilities is not None:
-        # Linear first, then the largest, since labels must not be averaged. Outside the frame all are 0: background.
-        carried = restore(prepared.grid, prediction.probabilities)
-        return replace(prediction, mask=carried.argmax(axis=0).astype(np.uint8), probabilities=None)
-    return prediction
+def _answer(outcome: Prediction | Refused) -> str | None:
+    """The label that an explanation is about: a classification's own answer, None where there is none."""
+    if isinstance(outcome, Refused):
+        return None
+    if not isinstance(outcome, Classification):
+        raise CallError(f"a {type(outcome).__name__.lower()} has no labels to explain")
+    return max(outcome.probabilities, key=lambda name: outcome.probabilities[name])

@@ -172,7 +172,10 @@ def _between(low: float, high: float) -> Curve:
 
 def percentile_range(values: Percentiles, image: Image, pixels: Pixels) -> tuple[float, float]:
     """Return the two percentiles in modality units, over all channels."""
-    stored = np.array(_kernels.percentiles(pixels, [values.low, values.high]), np.float64)
+    try:
+        stored = np.array(_kernels.percentiles(pixels, [values.low, values.high]), np.float64)
+    except ValueError as error:
+        raise PreprocessingError(f"the percentiles of this image cannot be taken: {error}") from error
     low, high = sorted(to_modality(image.values, stored).tolist())
     return low, high
 

@@ -199,3 +199,12 @@ def test_a_map_composed_with_its_inverse_is_the_identity():
     assert np.allclose(compose(affine, invert(affine)), identity(2))
     with pytest.raises(PreprocessingError, match="cannot be inverted"):
         invert(np.zeros((2, 3)))
+
+
+def test_an_augmentations_turn_is_rigid_in_mm_too():
+    grid = Grid.of((20, 40, 40), (5.0, 0.7, 0.7))
+    draw = Augmentation(rotate=(10, 10)).draw(np.random.default_rng(0), 3)
+
+    turned = np.diag(grid.stored_spacing) @ draw.place(grid).to_stored[:, :-1] @ np.diag(1 / np.array([5.0, 0.7, 0.7]))
+
+    assert np.linalg.svd(turned)[1] == pytest.approx([1, 1, 1])

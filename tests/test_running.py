@@ -87,6 +87,15 @@ def test_a_folder_with_something_in_it_is_not_written_into(study, tmp_path):
     assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
 
 
+def test_a_wrong_call_leaves_an_earlier_runs_results(study, tmp_path):
+    running.run(fresh(Chest()), study, tmp_path / "out", write=("json",), device="cpu")
+
+    with pytest.raises(medplug.CallError, match="png"):
+        running.run(fresh(Chest()), study, tmp_path / "out", write=("json", "png"), device="cpu", overwrite=True)
+
+    assert len(lines(tmp_path / "out")) == 4
+
+
 def test_an_unknown_writer_is_named_before_anything_is_done(study, tmp_path):
     with pytest.raises(medplug.CallError, match=r"no writer named 'pdf'; there are .*html, json"):
         running.run(fresh(Chest()), study, tmp_path / "out", write=("json", "pdf"), device="cpu")

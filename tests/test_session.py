@@ -1,6 +1,7 @@
 """A model in service: every case answered or refused, in order, on the source's own grid."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -244,17 +245,85 @@ def test_a_plugin_that_raises_on_one_case_costs_only_that_case():
     assert dark.answered
     assert grey.answered
     assert white.prediction == medplug.Refused(
-        code="failed", reason="the plugin brightness failed on this image: ValueError"
+        code="failed", reason="the plugin brightness failed on this image: ValueError: a bug"
     )
 
 
-def test_a_plugin_that_loses_an_answer_is_named():
+def refusal(model, pixels=None):
+    """The one refusal of a model that breaks its contract."""
+    [result] = Session(model, device="cpu").run(np.zeros((9, 9), np.uint8) if pixels is None else pixels)
+    assert result.prediction.code == "failed"
+    return result.prediction.reason
+
+
+def test_a_plugin_that_loses_an_answer_is_refused_and_named():
     class Loses(Brightness):
         def decode(self, output, batch):
             return super().decode(output, batch)[1:]
 
-    with pytest.raises(medplug.PluginError, match="gave 0 predictions for 1 cases"):
-        Session(Loses(), device="cpu").predict(np.zeros((9, 9), np.uint8))
+    assert "decode gave 0 predictions for 1 cases" in refusal(Loses())
+
+
+def test_a_map_of_another_shape_is_refused_instead_of_landing_elsewhere():
+    class Coarse(Loudest):
+        def decode(self, output, batch):
+            return [medplug.Anomaly(score=0.0, map=np.zeros((4, 4), np.float32))]
+
+    assert "(4, 4) is no map on the model's grid of (9, 9)" in refusal(Coarse())
+
+
+def test_an_answer_to_another_task_is_refused():
+    class Confused(Brightness):
+        def decode(self, output, batch):
+            return [medplug.Anomaly(score=0.0)]
+
+    assert "gave a Anomaly; its task regression wants a Regression" in refusal(Confused())
+
+
+def test_a_numpy_nan_is_no_answer_either():
+    class Nan(Loudest):
+        def decode(self, output, batch):
+            return [medplug.Anomaly(score=np.float32("nan"))]
+
+    [result] = Session(Nan(), device="cpu").run(np.zeros((9, 9), np.uint8))
+
+    assert result.prediction.code == "not-finite"
+
+
+def test_absurd_numbers_in_a_header_cost_only_their_own_case():
+    pixels = np.zeros((1, 9, 9), np.uint8)
+    meaning = medplug.ValueMeaning(rescale=(1e200, 0.0), full_range=(0.0, 255.0))
+    absurd = medplug.Image((9, 9), pixels.dtype, lambda: pixels, values=meaning)
+
+    refused, answered = Session(Halves(), device="cpu").run([absurd, pixels[0]])
+
+    assert refused.prediction.code == "unreadable"
+    assert answered.answered
+
+
+def test_explaining_and_answering_at_once_in_several_threads():
+    session = Session(Halves(), device="cpu")
+    pixels = np.full((20, 20), 50, np.uint8)
+
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda n: session.explain(pixels) if n % 2 else session.predict(pixels), range(40)))
+
+    assert all(result.answered for result in results)
+
+
+def test_the_contract_judges_the_image_that_fixes_the_grid():
+    class Two(Brightness):
+        def contract(self):
+            return medplug.InputContract(images=("ct", "other"), modality=medplug.Constraint(("CT",)))
+
+    pixels = np.zeros((1, 9, 9), np.uint8)
+    images = {
+        "other": medplug.Image((9, 9), pixels.dtype, lambda: pixels, modality="CT"),
+        "ct": medplug.Image((9, 9), pixels.dtype, lambda: pixels, modality="MR"),
+    }
+    case = medplug.Case(medplug.CaseReference(source="pair"), images)
+
+    assert Session(Two(), device="cpu").predict(case).prediction.code == "modality"
 
 
 def test_a_device_that_is_not_there_is_a_wrong_call():

@@ -21,23 +21,27 @@ struct Tiles {
     Tiles(const Affine& map, const std::array<Axis, 3>& axes, const Shape& out) noexcept
         : size{std::min<std::int64_t>(out[0], 8), std::min<std::int64_t>(out[1], 32),
                std::min<std::int64_t>(out[2], 32)} {
-        while (volume(map, axes) > box_budget && std::max({size[0], size[1], size[2]}) > 1) {
+        while (volume(map, axes, out) > box_budget && std::max({size[0], size[1], size[2]}) > 1) {
             std::int64_t& longest = *std::max_element(size.begin(), size.end());
             longest = (longest + 1) / 2;
         }
         for (std::size_t i = 0; i < 3; ++i) {
             count[i] = (out[i] + size[i] - 1) / size[i];
         }
-        box = static_cast<std::int64_t>(volume(map, axes));
+        box = static_cast<std::int64_t>(volume(map, axes, out));
     }
 
-    double volume(const Affine& map, const std::array<Axis, 3>& axes) const noexcept {
+    // At least as many doubles as any tile's box holds; rounding included, which far from the origin is coarse.
+    double volume(const Affine& map, const std::array<Axis, 3>& axes, const Shape& out) const noexcept {
         double product = 1.0;
         for (std::size_t i = 0; i < 3; ++i) {
-            double reach = 2.0 * axes[i].support + 5.0; // both ends, rounding, and a pixel to spare
+            double reach = 2.0 * axes[i].support + 6.0; // both ends, their rounding to pixels, and one to spare
+            double far = std::abs(map.shift[i]);
             for (std::size_t j = 0; j < 3; ++j) {
                 reach += std::abs(map.linear[i][j]) * static_cast<double>(size[j] - 1);
+                far += std::abs(map.linear[i][j]) * static_cast<double>(out[j]);
             }
+            reach += std::ldexp(far, -49); // a position is six roundings away from exact, at both ends
             product *= std::min(reach, static_cast<double>(axes[i].size));
         }
         return product;

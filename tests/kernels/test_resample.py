@@ -277,3 +277,13 @@ def test_every_layout_gives_what_its_contiguous_copy_gives(dtype, layout, turned
     assert_array_equal(out, run(np.ascontiguousarray(stored), (4, 7, 6), to_stored, filter="antialias"))
     expected = resample_reference(stored, out, to_stored, **plain(4, filter="antialias"))
     assert_allclose(out, expected, atol=0.01)
+
+
+def test_a_map_that_rounds_coarsely_stays_inside_its_memory():
+    """Near 1e17 neighbouring numbers lie 16 apart: a tile reads more pixels than its exact size says."""
+    stored = np.ones((1, 1, 1, 1 << 20), np.uint8)
+    to_stored = [[0, 1.0, 0, 0], [0, 0, 1.0, 0], [1e12, 9.0, 0, -1e17 + 160]]
+
+    made = run(stored, (1, 100001, 2, 2), to_stored, border="constant")
+
+    assert set(np.unique(made)) <= {0.0, 1.0}

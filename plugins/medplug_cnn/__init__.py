@@ -19,12 +19,12 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     other number the stored ones. `depth` counts the residual blocks of each stage, `width` the channels of the first.
     """
 
-    size: int = 128
+    size: int = 160
     dims: Literal[2, 3] = 2
     channels: int = 1
     width: int = 32
     depth: tuple[int, ...] = (2, 2, 2, 2)
-    dropout: float = 0.1
+    dropout: float = 0.2
     smoothing: float = 0.1
     mixup: float = 0.3
     learning_rate: float = 2e-3
@@ -41,10 +41,10 @@ class Cnn(medplug.Trainable):
     options: CnnOptions
 
     def fit_options(self, survey: medplug.Survey) -> CnnOptions:
-        """See small images as they are and larger ones at 128 (2-D) or 48 (3-D); colour is read as grey."""
+        """See small images as they are and larger ones at 160 (2-D) or 48 (3-D); colour is read as grey."""
         dims: Literal[2, 3] = 2 if len(survey.shape) == 2 else 3
         longest = max(survey.shape)
-        limit = 128 if dims == 2 else 48
+        limit = 160 if dims == 2 else 48
         return self.options.replace(
             dims=dims,
             size=min(longest, limit),
@@ -74,18 +74,19 @@ class Cnn(medplug.Trainable):
     def augmentation(self) -> medplug.Augmentation:
         """Small movements and exposures; no mirror, since the heart lies on the left."""
         return medplug.Augmentation(
-            rotate=(-7, 7),
-            scale=(0.9, 1.1),
-            shift=(-0.05, 0.05),
-            contrast=(0.92, 1.08),
-            brightness=(-0.05, 0.05),
-            gamma=(0.9, 1.1),
+            rotate=(-12, 12),
+            scale=(0.85, 1.2),
+            shear=(-6, 6),
+            shift=(-0.06, 0.06),
+            contrast=(0.8, 1.25),
+            brightness=(-0.1, 0.1),
+            gamma=(0.8, 1.25),
         )
 
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise."""
         return medplug.Recipe(
-            epochs=40, batch_size=32, decay=0.4, ema=0.99, clip=5.0, balance=True, precision="bfloat16"
+            epochs=26, batch_size=32, decay=0.4, ema=0.998, clip=5.0, balance=True, precision="bfloat16"
         )
 
     def build(self) -> nn.Module:

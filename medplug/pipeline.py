@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .augmentation import Draw
-from .case import Case
-from .errors import PreprocessingError
+from .case import Case, Image, Pixels
+from .errors import PreprocessingError, SourceError
 from .geometry import Grid
 from .model import Batch
 from .plan import grid_of, grid_on, plan, resample_mask
@@ -51,14 +51,15 @@ class Pipeline:
     def prepare(self, case: Case, draw: Draw | None = None) -> Prepared:
         """Read the pixels of a case and preprocess them.
 
-        `SourceError` when they cannot be decoded, `PreprocessingError` when they are not what the preprocessing needs.
+        `SourceError` when they cannot be decoded or are not what was declared, `PreprocessingError` when they are not
+        what the preprocessing needs.
         """
         first = case.images[self.images[0]]
         grid = grid_of(self.preprocessing, first, draw)
         arrays = {}
         for name in self.images:
             image = case.images[name]
-            pixels = image.read()
+            pixels = _decoded(image, case.reference.source)
             carried = grid if image is first else grid_on(grid, image)
             arrays[name] = plan(self.preprocessing, image, pixels, draw, carried).run(pixels, threads=self.threads)
         mask = None
@@ -67,8 +68,22 @@ class Pipeline:
                 raise PreprocessingError(
                     f"the mask is {case.mask.shape} and its image {first.shape}: they must lie on one grid", "geometry"
                 )
-            mask = resample_mask(grid, case.mask.read()[:1], self.threads)[0].astype(np.int64)
+            stored = _decoded(case.mask, f"{case.reference.source}, its mask")
+            mask = resample_mask(grid, stored[:1], self.threads)[0].astype(np.int64)
         return Prepared(case, grid, arrays, mask)
+
+
+def _decoded(image: Image, name: str) -> Pixels:
+    """Read an image's pixels, and refuse others than it declares: the grid was made for those."""
+    pixels = image.read()
+    declared = (image.channels, *image.shape)
+    if pixels.shape != declared or pixels.dtype != image.dtype:
+        raise SourceError(
+            "unreadable",
+            f"{name}: decodes to {pixels.dtype} of {pixels.shape}, which is not what it declares: "
+            f"{image.dtype} of {declared}",
+        )
+    return pixels
 
 
 def collate(

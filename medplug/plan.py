@@ -14,13 +14,16 @@ from . import _kernels
 from .augmentation import Draw
 from .case import Image, Pixels
 from .errors import PluginError, PreprocessingError
-from .geometry import Grid, compose
+from .geometry import Grid, compose, transform
 from .preprocessing import Constant, FitPercentiles, Normalize, Percentiles, Preprocessing, Range, Stored
 from .tone import curves as curves_of
 from .tone import modality, percentile_range
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601, as in the Y of PS3.3 C.7.6.3.1.2's YBR_FULL."""
+
+_SAME_PLANE = 0.5
+"""How many mm apart two planes may lie that count as one: far below any distance of slices that are two."""
 
 Filter = Literal["antialias", "linear", "nearest"]
 
@@ -76,7 +79,8 @@ def grid_of(preprocessing: Preprocessing, image: Image, draw: Draw | None = None
 def grid_on(grid: Grid, image: Image) -> Grid:
     """Return the same places in `image` as `grid` has in its own image, by patient coordinates.
 
-    Images of one shape without a position are taken to lie on one grid; otherwise `PreprocessingError`.
+    Images of one shape without a position are taken to lie on one grid; otherwise `PreprocessingError`, as for two
+    flat images whose planes are further than `_SAME_PLANE` apart anywhere on the grid.
     """
     if grid.stored_to_patient is None or image.to_patient is None:
         if image.shape != grid.stored_shape:
@@ -84,6 +88,12 @@ def grid_on(grid: Grid, image: Image) -> Grid:
         return replace(grid, stored_spacing=image.spacing, stored_to_patient=image.to_patient)
     between = np.linalg.inv(image.to_patient) @ grid.stored_to_patient
     dims = grid.dims
+    if dims == 2:
+        rows, columns = (np.array([0.0, n - 1]) for n in grid.shape)
+        corners = transform(grid.to_stored, np.stack(np.meshgrid(rows, columns), axis=-1))
+        slices = between[0, 1:3] @ corners.reshape(-1, 2).T + between[0, 3]
+        if not (np.abs(slices) * np.linalg.norm(image.to_patient[:3, 0]) <= _SAME_PLANE).all():
+            raise PreprocessingError("two images of a case do not lie in one plane", "geometry")
     carried = between[3 - dims : 3, 3 - dims :]
     return Grid(grid.shape, compose(carried, grid.to_stored), image.shape, image.spacing, image.to_patient)
 

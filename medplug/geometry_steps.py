@@ -19,6 +19,9 @@ from .geometry import Grid, about, identity, rotation
 MAX_SIZE = 1 << 15
 """The longest axis that a step may ask for, in pixels."""
 
+_MAX_GRID_BYTES = 1 << 31
+"""What a channel of a grid may take as float32: the sizes that spacing makes are the image's, not the author's."""
+
 
 class _Step(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field="op"):
     pass
@@ -51,10 +54,17 @@ class Spacing(_Step, frozen=True, tag="spacing"):
         _check_dims("spacing", len(self.mm), grid)
         if grid.spacing is None:
             raise PreprocessingError("the preprocessing asks for a spacing in mm and the image states none", "spacing")
-        factor = np.asarray(self.mm) / np.asarray(grid.spacing)
-        shape = np.maximum(1, np.round(np.asarray(grid.shape) / factor)).astype(int).tolist()
-        if max(shape) > MAX_SIZE:
-            raise PreprocessingError(f"a spacing of {list(self.mm)} mm makes a grid of {shape}", "spacing")
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # the check below catches inf and NaN
+            factor = np.asarray(self.mm) / np.asarray(grid.spacing)
+            size = np.maximum(1, np.round(np.asarray(grid.shape) / factor))
+        made = f"a spacing of {list(self.mm)} mm makes a grid of {' x '.join(f'{n:g}' for n in size)} pixels"
+        if not (size <= MAX_SIZE).all():
+            raise PreprocessingError(f"{made}, and no axis may have more than {MAX_SIZE}", "spacing")
+        if size.prod() * 4 > _MAX_GRID_BYTES:
+            raise PreprocessingError(
+                f"{made}, which is more than {_MAX_GRID_BYTES >> 30} GiB: choose a wider spacing", "spacing"
+            )
+        shape = size.astype(int).tolist()
         return grid.step(shape, about(np.diag(factor), grid.shape, shape))
 
 

@@ -34,7 +34,18 @@ def tempered(probabilities: dict[str, float], temperature: float, exclusive: boo
     tiny = 1e-30
     if not exclusive:
         logits = {name: math.log(max(p, tiny)) - math.log(max(1 - p, tiny)) for name, p in probabilities.items()}
-        return {name: 1 / (1 + math.exp(-logit / temperature)) for name, logit in logits.items()}
-    powers = {name: max(p, tiny) ** (1 / temperature) for name, p in probabilities.items()}
+        return {name: _logistic(logit / temperature) for name, logit in logits.items()}
+    highest = max(
+        tiny, *probabilities.values()
+    )  # it becomes 1, so that the powers of a low temperature do not all vanish
+    powers = {name: (max(p, tiny) / highest) ** (1 / temperature) for name, p in probabilities.items()}
     total = sum(powers.values())
     return {name: power / total for name, power in powers.items()}
+
+
+def _logistic(logit: float) -> float:
+    """1 / (1 + e^-x), without the overflow of e^-x far below 0."""
+    if logit >= 0:
+        return 1 / (1 + math.exp(-logit))
+    power = math.exp(logit)
+    return power / (1 + power)

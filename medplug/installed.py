@@ -35,10 +35,10 @@ def declared_plugins() -> tuple[list[Declared], dict[str, str]]:
     declared: dict[str, list[Declared]] = {}
     unreadable: dict[str, str] = {}
     for distribution in metadata.distributions():
-        if f"[{GROUP}]" not in (distribution.read_text("entry_points.txt") or ""):
-            continue
         name = "unnamed"
         try:
+            if not _declares(distribution):
+                continue
             name = _name(distribution)
             if name not in declared and name not in unreadable:
                 declared[name] = _read(distribution, name)
@@ -47,6 +47,15 @@ def declared_plugins() -> tuple[list[Declared], dict[str, str]]:
     found = [plugin for plugins in declared.values() for plugin in plugins]
     found.sort(key=lambda plugin: (plugin.distribution != PROJECT, plugin.distribution, plugin.entry_point.name))
     return found, unreadable
+
+
+def _declares(distribution: metadata.Distribution) -> bool:
+    """Whether there is a section of plugins; a stranger's file that is no UTF-8 may still hold one."""
+    try:
+        text = distribution.read_text("entry_points.txt") or ""
+    except UnicodeDecodeError:
+        return True
+    return f"[{GROUP}]" in text
 
 
 def _name(distribution: metadata.Distribution) -> str:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 HOOKS = tuple(sorted(name for name in vars(hookspecs) if name.startswith(f"{PROJECT}_")))
 
 _log = logging.getLogger(__name__)
+_stdout_lock = threading.RLock()  # sys.stdout is the process's: two that redirect it at once restore it wrongly
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def discover(only: str | None = None) -> Host:
     gathered = _Gathered()
     for plugin in declared:
         try:
-            with redirect_stdout(sys.stderr):  # standard output is for results
+            with _stdout_lock, redirect_stdout(sys.stderr):  # standard output is for results
                 gathered.admit(plugin)
         except KeyboardInterrupt:
             raise

@@ -473,6 +473,44 @@ def test_plugins_register_sources_and_writers(site: SitePackages) -> None:
     assert host.offers == ()
 
 
+def test_a_strangers_entry_points_that_are_no_text_harm_nothing_but_themselves(site: SitePackages) -> None:
+    site.model("healthy", "healthy")
+    site.install("latin", "")
+    (site.path / "latin-1.0.dist-info" / "entry_points.txt").write_bytes(
+        "[console_scripts]\nété = latin:a".encode("latin1")
+    )
+
+    host = discover()
+
+    assert names(host, "healthy") == ["healthy"]
+    assert "unreadable metadata: UnicodeDecodeError" in reason(host, "latin")
+
+
+def test_standard_output_is_whole_after_two_threads_have_discovered_at_once(site: SitePackages) -> None:
+    source = """
+    import threading
+    import medplug
+    busy = threading.Event()
+
+    @medplug.hookimpl
+    def medplug_register_writers():
+        busy.set()
+        threading.Event().wait(0.3)
+        raise ValueError("slow")
+    """
+    site.install("slow", source)
+    before = sys.stdout
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(discover, only="slow")
+        while not (seen := getattr(sys.modules.get("slow"), "busy", None)) or not seen.wait(0.01):
+            assert not first.done()
+        second = pool.submit(discover, only="slow")
+        assert reason(first.result(), "slow") == reason(second.result(), "slow")
+
+    assert sys.stdout is before
+
+
 def test_what_a_plugin_prints_stays_out_of_the_results(site: SitePackages, capsys: pytest.CaptureFixture[str]) -> None:
     site.install("chatty", "print('hello from the import')" + GOOD.format(name="chatty"))
 

@@ -37,6 +37,7 @@ class _Layout:
     signed: bool
     inverted: bool
     deep_colour: bool
+    orientation: int
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -114,24 +115,20 @@ def _layout(opened: Opened, head: bytes) -> _Layout:
     if bits > 16 and mode != "F":
         raise SourceError("values", f"has {bits}-bit integers; convert it to 16 bits")
     columns, rows = opened.size
-    if _turned(opened):
+    orientation = opened.getexif().get(_ORIENTATION, 1)
+    if opened.format != "TIFF" and orientation in (5, 6, 7, 8):  # Pillow's TIFF reader has turned the size itself
         rows, columns = columns, rows
     deep = bits == 16 and mode in _COLOUR | {"LA"}
     if deep and importlib.util.find_spec("imagecodecs" if opened.format == "PNG" else "tifffile") is None:
         raise SourceError("decoder", f"has 16-bit colour, which Pillow would narrow to 8 bits: {EXTRA}")
     if rows * columns * 4 * (1 + (bits > 8)) > MAX_IMAGE_BYTES:
         raise SourceError("unreadable", f"claims {rows} x {columns}, more than {MAX_IMAGE_BYTES >> 20} MiB")
-    return _Layout((rows, columns), mode, bits, signed, inverted, deep)
-
-
-def _turned(opened: Opened) -> bool:
-    """Whether the orientation tag exchanges rows and columns. Pillow's TIFF reader has then done so itself."""
-    return opened.format != "TIFF" and opened.getexif().get(_ORIENTATION) in (5, 6, 7, 8)
+    return _Layout((rows, columns), mode, bits, signed, inverted, deep, orientation)
 
 
 def _read(path: str, name: str, page: int, layout: _Layout) -> Pixels:
     with reading(name):
-        pixels = _deep_colour(path, page) if layout.deep_colour else _decoded(path, page)
+        pixels = _upright(_deep_colour(path, page), layout.orientation) if layout.deep_colour else _decoded(path, page)
         if pixels.ndim == 3 and pixels.shape[-1] in (2, 4):
             if (pixels[..., -1] != np.iinfo(pixels.dtype).max).any():
                 raise SourceError("channels", "is transparent in places: what it shows depends on the background")
@@ -163,6 +160,20 @@ def _decoded(path: str, page: int) -> Pixels:
         upright = ImageOps.exif_transpose(converted)
         pixels = np.asarray(upright)
         return pixels.astype(np.uint8) if pixels.dtype == bool else pixels
+
+
+def _upright(pixels: Pixels, orientation: int) -> Pixels:
+    """Turn [rows, columns, samples] as the orientation tag says (EXIF, TIFF 6.0); other values than 1 to 8 do nothing.
+
+    From 5 on, the stored rows are the columns that are seen.
+    """
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
 
 
 def _deep_colour(path: str, page: int) -> Pixels:

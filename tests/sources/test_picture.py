@@ -140,6 +140,28 @@ def test_a_picture_is_turned_upright(tmp_path, suffix, orientation):
     assert np.abs(pixels - upright).mean() < 3
 
 
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_16_bit_colour_is_turned_upright_like_8_bit_colour(tmp_path, suffix, orientation):
+    """Pillow turns the 8-bit one, an independent reader of the same tag."""
+    shallow, deep = tmp_path / f"shallow.{suffix}", tmp_path / f"deep.{suffix}"
+    for path, pixels in ((shallow, COLOUR), (deep, COLOUR.astype(np.uint16) * 257)):
+        if suffix == "tif":
+            tifffile.imwrite(path, pixels, photometric="rgb", extratags=[(274, "H", 1, orientation, True)])
+            continue
+        exif = Pillow.Exif()
+        exif[274] = orientation
+        body = exif.tobytes().removeprefix(b"Exif\0\0")
+        chunk = len(body).to_bytes(4, "big") + b"eXIf" + body + zlib.crc32(b"eXIf" + body).to_bytes(4, "big")
+        png = imagecodecs.png_encode(pixels)
+        path.write_bytes(png[:33] + chunk + png[33:])  # after IHDR
+
+    seen, image = only(shallow).image, only(deep).image
+
+    assert image.shape == seen.shape == ((7, 5) if orientation > 4 else (5, 7))
+    np.testing.assert_array_equal(image.read(), seen.read().astype(np.uint16) * 257)
+
+
 def test_pages_are_frames_and_refused_as_an_instance(tmp_path):
     path = tmp_path / "x.tif"
     tifffile.imwrite(path, np.stack([RAMP, RAMP + 1, RAMP + 2]), photometric="minisblack")

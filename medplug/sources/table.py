@@ -119,23 +119,17 @@ def class_folder_cases(folder: Path, read_folder: ReadFile, read_file: ReadFile)
     subfolders = [path for path in sorted(folder.iterdir()) if path.is_dir()]
     if not subfolders:
         raise CallError(f"{name_of(folder)} holds no class folders; name a CSV, a .npz or a folder of class folders")
-    if {path.name.lower() for path in subfolders} <= _SPLITS:
-        for split in subfolders:
-            for found in class_folder_cases(split, read_folder, read_file):
-                yield found if isinstance(found, Rejected) else _labelled(found, {"split": split.name.lower()})
-        return
+    are_splits = {path.name.lower() for path in subfolders} <= _SPLITS
     for path in sorted(folder.iterdir()):
-        if path.is_dir():
-            for found in read_folder(path):
-                yield found if isinstance(found, Rejected) else _labelled(found, {"label": path.name})
-        else:
+        if not path.is_dir():
             for found in read_file(path):
                 if isinstance(found, Case):
                     reason = f"{name_of(path)}: lies in no class folder"
                     yield reject(found.reference, "not-an-image", reason)
                 else:
                     yield found
-
-
-def _labelled(case: Case, columns: dict[str, str]) -> Case:
-    return replace(case, row={**case.row, **columns})
+            continue
+        below = class_folder_cases(path, read_folder, read_file) if are_splits else read_folder(path)
+        columns = {"split": path.name.lower()} if are_splits else {"label": path.name}
+        for found in below:
+            yield found if isinstance(found, Rejected) else replace(found, row={**found.row, **columns})

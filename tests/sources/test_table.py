@@ -166,6 +166,20 @@ def test_folders_of_splits_hold_the_class_folders(pictures):
     assert rows == [{"label": "ill", "split": "test"}, {"label": "ill", "split": "train"}]
 
 
+def test_what_lies_beside_the_folders_of_splits_stands_in_a_result(pictures):
+    (pictures / "data" / "test").mkdir(parents=True)
+    (pictures / "images").rename(pictures / "data" / "test" / "ill")
+    Pillow.new("L", (3, 3)).save(pictures / "data" / "stray.png")
+    (pictures / "data" / "notes.txt").write_text("x")
+
+    notes, stray, *cases = sources.read_labelled(pictures / "data")
+
+    assert (notes.reference.source, type(notes.outcome)) == (str(pictures / "data" / "notes.txt"), Skipped)
+    assert type(stray.outcome) is Refused
+    assert "stray.png: lies in no class folder" in stray.outcome.reason
+    assert [case.row for case in cases] == [{"label": "ill", "split": "test"}] * 3
+
+
 @pytest.mark.parametrize("name", ["images/0.png", "images", "gone"])
 def test_data_without_labels_is_a_wrong_call(pictures, name):
     with pytest.raises(CallError, match=r"class folders|does not exist"):

@@ -35,8 +35,8 @@ def make(
 ) -> NDArray[np.str_]:
     """Share rows out to splits. Rows of one group stay together; each stratum is shared as well as groups allow.
 
-    A group that holds rows of several strata counts for the rarest. The answer depends on the seed and on the names of
-    the groups, not on the order of the rows.
+    A group that holds rows of several strata counts for the rarest. What a stratum is too small to give a split, the
+    next ones make up for. The answer depends on the seed and on the names of the groups, not on the order of the rows.
     """
     rows, frequency = Counter(groups), Counter(strata)
     found: dict[str, set[str]] = defaultdict(set)
@@ -47,13 +47,20 @@ def make(
         by_stratum[min(held, key=lambda stratum: (frequency[stratum], stratum))].append(group)
 
     split_of: dict[str, str] = {}
-    for members in by_stratum.values():
-        total = sum(rows[group] for group in members)
-        missing = {split: share * total for split, share in shares.items()}
+    owed = dict.fromkeys(shares, 0.0)  # rows that the strata so far have left a split short of
+    for stratum in sorted(by_stratum, key=lambda stratum: (-frequency[stratum], stratum)):
+        members = by_stratum[stratum]
+        total, largest = sum(rows[group] for group in members), max(rows[group] for group in members)
+        missing = {}
+        for split, share in shares.items():
+            owed[split] += share * total
+            # A large stratum's debt must not take a small one's train rows: no more than a group is made up for.
+            missing[split] = min(max(owed[split], share * total - largest), share * total + largest)
         for group in sorted(members, key=lambda group: hashlib.sha256(f"{seed}/{group}".encode()).digest()):
-            split = max(missing, key=lambda split: missing[split])
+            split = max(missing, key=lambda split: round(missing[split], 6))
             split_of[group] = split
             missing[split] -= rows[group]
+            owed[split] -= rows[group]
     return np.array([split_of[group] for group in groups], dtype=np.str_)
 
 

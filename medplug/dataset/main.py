@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -17,11 +16,12 @@ from ..errors import CallError
 from ..model import NO_LABELS, Labels, Task
 from ..result import Refused, Rejected, Skipped
 from ..sources import TableOptions
-from ..sources.refusal import name_of
 from . import splits
+from .identity import hashes, row_name
 from .targets import (
     Targets,
     exclusive_targets,
+    extended,
     labels_of,
     measured,
     present_or_absent,
@@ -55,8 +55,8 @@ class Dataset:
     `targets` is [N] int64 for exclusive labels (-1 where the data has none), [N, L] float32 of 0, 1 and NaN (unknown)
     for others, [N, V] float32 for regression. `splits` [N] holds "train", "val" or "test", made by seed when
     `split_made`; `patients` [N] is None where patients are not known. `sha256` covers the name, label, patient and
-    split of each row and the size of each file: enough to see that data changed, without reading every pixel.
-    `notes` are for the user.
+    split of each row and the size of each file: enough to see that data changed, without reading every pixel. It is
+    the same in whatever order the rows stand; `order_sha256` is not. `notes` are for the user.
     """
 
     cases: tuple[Case, ...]
@@ -71,6 +71,7 @@ class Dataset:
     patient_column: str | None = None
     split_column: str | None = None
     split_made: bool = False
+    order_sha256: str = ""
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -126,12 +127,14 @@ def load(
     labels: Labels | None = None,
     seed: int = 0,
     unit: Unit = Unit.INSTANCE,
+    learned: str | None = None,
 ) -> Dataset:
     """Read labelled data: a CSV, a MedMNIST `.npz`, or a folder of class folders; no pixel is decoded.
 
-    `labels` are a trained model's own, whose order counts. A split that is missing is made by patient and `seed`: the
-    same seed makes the same one. Raises `CallError` for columns and labels that do not fit, `TrainingError` when a
-    patient has rows in several splits.
+    `labels` are a trained model's own, whose order counts; an anomaly model may meet others. A split that is missing is
+    made by patient and `seed`: the same seed makes the same one. With `learned`, the `sha256` of the data that a model
+    was trained on, other data without a split is all test rows. Raises `CallError` for columns and labels that do not
+    fit, `TrainingError` when a patient has rows in several splits.
     """
     data = Path(data)
     read = _read(data, options, unit)
@@ -140,6 +143,12 @@ def load(
     made = _split(read, options, data, targets, patients, seed)
     if patients is not None:
         splits.refuse_spanning(made.splits, patients)
+    sha256, order_sha256 = hashes(data, read.cases, targets, patients, made.splits, options.mask)
+    if learned is not None and made.made and sha256 != learned:
+        made = _Made(np.full(len(read.cases), "test"), None, "no split column: every row is measured", made=False)
+        sha256, order_sha256 = hashes(data, read.cases, targets, patients, made.splits, options.mask)
+    if made.note:
+        read.notes.append(made.note)
     return Dataset(
         cases=tuple(read.cases),
         labels=found_labels,
@@ -147,12 +156,13 @@ def load(
         splits=made.splits,
         patients=patients,
         rejected=tuple(read.rejected),
-        sha256=_sha256(data, read.cases, targets, patients, made.splits),
+        sha256=sha256,
         notes=tuple(read.notes),
         label_columns=columns,
         patient_column=patient_column,
         split_column=made.column,
-        split_made=made.column is None,
+        split_made=made.made,
+        order_sha256=order_sha256,
     )
 
 
@@ -204,6 +214,8 @@ def _label(
     _some(read, data)
     cells = [case.row[column].strip() for case in read.cases]
     labels = known if known is not None and len(known) else labels_of(cells, True, entries)
+    if task is Task.ANOMALY:
+        labels = extended(labels, cells)
     return labels, exclusive_targets(cells, labels), columns
 
 
@@ -257,14 +269,13 @@ def _patients(read: _Rows, options: DataOptions, data: Path) -> tuple[NDArray[np
     column = options.patient
     found = [case.row[column].strip() if column else case.patient or "" for case in read.cases]
     missing = found.count("")
-    if missing == len(found) or (missing and column is None):
+    if missing == len(found):
         read.notes.append("no patient ids: rows of one patient may stand in several splits, which flatters the figures")
         return None, None
     if missing:
-        read.notes.append(
-            f"{missing} rows have no patient in column {column!r}: each is taken for a patient of its own"
-        )
-    named = [patient or f"row {_name(case, data)}" for case, patient in zip(read.cases, found)]
+        where = "PatientID" if column is None else f"column {column!r}"
+        read.notes.append(f"{missing} rows have no patient in {where}: each is taken for a patient of its own")
+    named = [patient or f"row {row_name(case, data)}" for case, patient in zip(read.cases, found)]
     return np.array(named, dtype=np.str_), column or "PatientID"
 
 
@@ -272,20 +283,22 @@ def _patients(read: _Rows, options: DataOptions, data: Path) -> tuple[NDArray[np
 class _Made:
     splits: NDArray[np.str_]
     column: str | None
+    note: str = ""
+    made: bool = False
 
 
 def _split(
     read: _Rows, options: DataOptions, data: Path, targets: Targets, patients: NDArray[np.str_] | None, seed: int
 ) -> _Made:
-    groups = [_name(case, data) for case in read.cases] if patients is None else patients.tolist()
+    groups = [row_name(case, data) for case in read.cases] if patients is None else patients.tolist()
     strata = [str(target) for target in targets.tolist()]
     if targets.dtype == np.float32 and len(set(strata)) > len(strata) // 10:  # measured numbers, not classes
         strata = [""] * len(strata)
     by = "patient" if patients is not None else "row"
     column = options.split or ("split" if "split" in read.columns else None)
     if column is None:
-        read.notes.append(f"no split column: 70/15/15 % were made by {by} from seed {seed}")
-        return _Made(splits.make(strata, groups, seed), None)
+        note = f"no split column: 70/15/15 % were made by {by} from seed {seed}"
+        return _Made(splits.make(strata, groups, seed), None, note, made=True)
     if options.split is None and data.suffix.lower() == ".csv":
         read.notes.append("the column 'split' says which rows train, validate and test; name another with --split")
     given = splits.parse([case.row[column] for case in read.cases], column)
@@ -297,25 +310,3 @@ def _split(
         given[train] = carved
         read.notes.append(f"no validation rows: 15 % of the train rows were set aside by {by} from seed {seed}")
     return _Made(given, column)
-
-
-def _name(case: Case, data: Path) -> str:
-    """A case's name below the data's own folder, so that it is the same from wherever the data is read."""
-    folder = name_of(data if data.is_dir() else data.parent)
-    name = case.reference.source.removeprefix(folder).lstrip("/")
-    return name if case.reference.frame is None else f"{name} frame {case.reference.frame}"
-
-
-def _sha256(
-    data: Path, cases: Iterable[Case], targets: Targets, patients: NDArray[np.str_] | None, split: NDArray[np.str_]
-) -> str:
-    lines = []
-    for row, case in enumerate(cases):
-        files = [Path(file) for file in case.reference.files or (case.reference.source,)]
-        sizes = [file.stat().st_size if file.is_file() else 0 for file in files]
-        patient = "" if patients is None else str(patients[row])
-        lines.append(repr((_name(case, data), targets[row].tolist(), patient, str(split[row]), sizes)))
-    digest = hashlib.sha256("\n".join(sorted(lines)).encode())
-    if data.is_file() and data.suffix.lower() == ".npz":
-        digest.update(str(data.stat().st_size).encode())
-    return digest.hexdigest()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ..errors import CallError
@@ -70,6 +71,13 @@ def _ordered(values: Sequence[str]) -> tuple[str, ...]:
     except ValueError:
         return tuple(sorted(set(values)))
     return tuple(sorted(numbers, key=lambda value: (numbers[value], value)))
+
+
+def extended(labels: Labels, cells: Sequence[str]) -> Labels:
+    """Return labels that also stand for what the cells hold besides; what is only a label's name stays unknown."""
+    values = labels.values or labels.names
+    others = tuple(sorted(set(cells) - set(values) - set(labels.names)))
+    return replace(labels, names=labels.names + others, values=values + others) if others else labels
 
 
 def exclusive_targets(cells: Sequence[str], labels: Labels) -> NDArray[np.int64]:

@@ -65,7 +65,7 @@ class Fitted:
                     "recipe": recipe,
                     "labels": self.model.labels,
                     "contract": self.contract,
-                    "data": self.dataset.sha256,
+                    "data": self.dataset.order_sha256,
                     "rows": len(self.train),
                     "normal": self.normal,
                     "seed": seed,

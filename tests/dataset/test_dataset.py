@@ -1,5 +1,6 @@
 """Labels, targets, patients and splits come from the data, and what is wrong with them is named."""
 
+import dataclasses
 import json
 import shutil
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from learners import write_csv, write_npz
 
+from medplug import sources
 from medplug.dataset import DataOptions, load
 from medplug.errors import CallError, TrainingError
 from medplug.model import Labels, Task
@@ -218,3 +220,69 @@ def test_an_unreadable_row_stands_among_the_rejected(tmp_path):
 
     assert len(dataset) == 9
     assert [one.reference.row for one in dataset.rejected] == [4]
+
+
+def test_rows_without_a_patient_id_stand_alone_and_the_others_stay_grouped(tmp_path, monkeypatch):
+    ids = {0: "a", 1: "a", 2: "b", 3: ""}
+    data = table(tmp_path, 4, label=lambda i: i % 2)
+    read = sources.read_labelled
+
+    def with_ids(*arguments, **options):  # as DICOM files bring them
+        for case in read(*arguments, **options):
+            yield dataclasses.replace(case, patient=ids[case.reference.row] or None)
+
+    monkeypatch.setattr(sources, "read_labelled", with_ids)
+
+    dataset = load(data, task=CLASSES)
+
+    assert dataset.patients.tolist() == ["a", "a", "b", "row 3.png"]
+    assert dataset.patient_column == "PatientID"
+    assert "1 rows have no patient in PatientID: each is taken for a patient of its own" in dataset.notes
+
+
+def test_an_anomaly_model_meets_labels_that_it_never_saw(tmp_path):
+    data = table(tmp_path, 8, label=lambda i: ["0", "flu", "cold", "0"][i % 4])
+    known = Labels(names=("normal",), values=("0",))
+
+    dataset = load(data, task=Task.ANOMALY, labels=known)
+
+    assert dataset.labels.names == ("normal", "cold", "flu")
+    assert dataset.labels.values == ("0", "cold", "flu")
+    assert dataset.targets[:4].tolist() == [0, 2, 1, 0]
+    assert known.names == ("normal",)
+    named = table(tmp_path / "named", 8, label=lambda i: ["normal", "flu"][i % 2])
+    with pytest.raises(CallError, match="'normal', which the model does not know"):
+        load(named, task=Task.ANOMALY, labels=known)
+
+
+def test_the_hash_sees_another_mask_and_the_order_hash_another_order(tmp_path):
+    data = table(tmp_path, 6, outline=lambda i: f"{(i + 1) % 6}.png", split=lambda i: "train")
+    options, task = DataOptions(mask="outline"), Task.SEGMENTATION
+    header, *lines = data.read_text().splitlines()
+    turned = tmp_path / "turned.csv"
+    turned.write_text("\n".join([header, *reversed(lines)]))
+
+    before, other = load(data, options, task=task), load(turned, options, task=task)
+
+    assert before.sha256 == other.sha256
+    assert before.order_sha256 != other.order_sha256
+    assert before.order_sha256 == load(data, options, task=task).order_sha256
+    mask = tmp_path / "mask.png"
+    mask.write_bytes((tmp_path / "0.png").read_bytes() + b"x")
+    data.write_text(data.read_text().replace("5.png,0.png", "5.png,mask.png"))
+    assert load(data, options, task=task).sha256 != before.sha256
+
+
+def test_data_that_a_model_did_not_learn_is_all_test_rows_where_it_has_no_split(tmp_path):
+    data = table(tmp_path / "a", 40, label=lambda i: i % 2)
+    split = table(tmp_path / "b", 40, label=lambda i: i % 2, split=lambda i: ["train", "val", "test", "test"][i % 4])
+    learned = load(data, task=CLASSES)
+
+    other = load(data, task=CLASSES, learned="other")
+
+    assert (other.rows(), other.split_made) == ({"test": 40}, False)
+    assert "no split column: every row is measured" in other.notes
+    assert not any("70/15/15" in note for note in other.notes)
+    assert other.sha256 not in (learned.sha256, "")
+    assert load(data, task=CLASSES, learned=learned.sha256).rows() == learned.rows()
+    assert load(split, task=CLASSES, learned="other").rows() == {"train": 10, "val": 10, "test": 20}

@@ -25,6 +25,9 @@ _log = logging.getLogger(__name__)
 LEAST_ROWS = 10
 """With fewer rows nothing is fitted."""
 
+LEAST_OF_A_KIND = 5
+"""With fewer rows that have a label, or that do not, no threshold is chosen between the two."""
+
 _TINY = 1e-30  # as in operating.tempered, whose inverse this is
 _TEMPERATURES = (0.1, 10.0)
 _GOLDEN = (np.sqrt(5) - 1) / 2
@@ -89,12 +92,16 @@ def _classification(
     thresholds = []
     for index, name in enumerate(answered.names):
         told = np.isfinite(present[:, index])
-        point = youden(probabilities[told, index], present[told, index] > 0, name)
-        if point is None or point.rows < LEAST_ROWS:
+        positive = present[told, index] > 0
+        here, others = int(positive.sum()), int((~positive).sum())
+        point = youden(probabilities[told, index], positive, name)
+        if here + others < LEAST_ROWS or min(here, others) < LEAST_OF_A_KIND:
             say(
-                f"no operating point for {name}: {told.sum()} validation rows tell of it; wanted are {LEAST_ROWS} "
-                "of both kinds, and a probability that tells them apart"
+                f"no operating point for {name}: {here} validation rows have it and {others} do not; wanted are "
+                f"{LEAST_ROWS} rows, and {LEAST_OF_A_KIND} of either kind"
             )
+        elif point is None:
+            say(f"no operating point for {name}: its probability does not tell the rows that have it from the others")
         else:
             thresholds.append(point)
     return replace(loaded, calibration=calibration, thresholds=tuple(thresholds))
@@ -106,17 +113,21 @@ def _anomaly(
     scores, kind = answered.numbers[:, 0], "all"
     if normal is not None:
         anomalous = anomalous_rows(validation, normal)[answered.rows]
-        point = youden(scores, anomalous, ANOMALOUS)
-        if point is not None:
+        others, usual = int(anomalous.sum()), int((~anomalous).sum())
+        if min(others, usual) >= LEAST_OF_A_KIND:
+            point = youden(scores, anomalous, ANOMALOUS)
+            if point is None:
+                say(f"no operating point: the score does not tell what is not {normal} from {normal} rows")
             return point
-        if anomalous.any():
+        if usual < LEAST_ROWS:
             say(
-                f"no operating point: no validation row is {normal}"
-                if anomalous.all()
-                else f"no operating point: the score does not tell what is not {normal} from {normal} rows"
+                f"no operating point: {usual} validation rows are {normal} and {others} are not; wanted are "
+                f"{LEAST_OF_A_KIND} of either kind, or {LEAST_ROWS} that are {normal}"
             )
             return None
-        kind = normal
+        if others:
+            say(f"{others} validation rows are not {normal}, too few to choose a threshold by: {normal} rows alone do")
+        scores, kind = scores[~anomalous], normal
     value = float(np.percentile(scores, 95))
     return Threshold(
         label=ANOMALOUS,

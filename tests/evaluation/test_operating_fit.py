@@ -225,4 +225,38 @@ def test_anomalous_rows_alone_give_no_threshold():
     fitted = fit_operating(fresh(ToldScore()), validation, "cpu", normal="healthy", say=said.append)
 
     assert fitted.thresholds == ()
-    assert said == ["no operating point: no validation row is healthy"]
+    assert said == [
+        "no operating point: 0 validation rows are healthy and 12 are not; wanted are 5 of either kind, "
+        "or 10 that are healthy"
+    ]
+
+
+@pytest.mark.parametrize(("few", "fitted"), [(1, 0), (4, 0), (5, 2)])
+def test_a_threshold_wants_five_rows_of_either_kind(few, fitted):
+    truth = np.array([1] * few + [0] * (100 - few))
+    stated = np.where(truth[:, None] == np.arange(2), 0.9, 0.1)
+    said = []
+
+    found = fit_operating(
+        fresh(ToldClass(labels=Labels(names=("well", "ill")))),
+        dataset_of(stated, truth, ("well", "ill"), split="val"),
+        "cpu",
+        say=said.append,
+    )
+
+    assert len(found.thresholds) == fitted
+    wanted = f"no operating point for ill: {few} validation rows have it and {100 - few} do not; wanted are 10 rows"
+    assert any(line.startswith(wanted) for line in said) == (not fitted)
+
+
+def test_a_handful_of_anomalous_rows_leaves_the_percentile_of_the_normal_ones():
+    scores = np.append(np.arange(101.0), [500.0, 600.0]).reshape(103, 1)
+    truth = np.array([0] * 101 + [1] * 2)
+    validation = dataset_of(scores, truth, ("healthy", "sick"), split="val")
+    said = []
+
+    [point] = fit_operating(fresh(ToldScore()), validation, "cpu", normal="healthy", say=said.append).thresholds
+
+    assert (point.value, point.how, point.rows) == (95.0, "95th percentile of healthy rows", 101)
+    assert point.sensitivity is None
+    assert said == ["2 validation rows are not healthy, too few to choose a threshold by: healthy rows alone do"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -29,21 +30,25 @@ from .common import device_option, err, json_option, out, output_option, print_j
 @click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Bootstrap draws.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @data_options
-@output_option(False, "The folder for evaluation.json and evaluation.html.  [default: MODEL/evaluation]")
+@output_option(
+    False,
+    "The folder for evaluation.json and evaluation.html.  [default: MODEL/evaluation, or beside it evaluation-val, "
+    "evaluation-NAME for other rows, other DATA]",
+)
 @device_option
 @json_option
 def command(model: Path, data: str | None, output: Path | None, as_json: bool, **arguments: Any) -> None:
     """Measure MODEL on held-out rows, each figure with its 95 % interval.
 
-    Without DATA and columns, the data that MODEL was trained on is read again, and the card keeps the figures.
+    Without DATA, the data that MODEL was trained on is read again, by the same columns but for those that are named;
+    the card keeps the figures. Other DATA without a split column is measured row by row, all of it.
     """
-    from ..evaluation import dataset_of, evaluate, store_metrics, write
+    from ..evaluation import dataset_of, evaluate, lies_at, store_metrics, write
     from ..model_folder import read_card
     from ..session import Session
     from ..writers.reports import evaluation_report
 
     options = take(arguments)
-    named = any((options.labels, options.patient, options.split, options.mask, options.label_file))
     with Progress(console=err, transient=True) as progress:
         bar = progress.add_task("evaluating", total=None)
 
@@ -51,19 +56,28 @@ def command(model: Path, data: str | None, output: Path | None, as_json: bool, *
             progress.update(bar, completed=done, total=total)
 
         session = Session(model, arguments["device"])
-        dataset = dataset_of(session.loaded, data, options if named else None)
+        dataset = dataset_of(session.loaded, data, options)
         made = evaluate(session, dataset, progress=advance, **arguments)
-    folder = output if output is not None else model / "evaluation"
+    training = read_card(model).training
+    same = training is not None and training.data_sha256 == made.data_sha256
+    other = None if data is None or same or lies_at(training, data) else data
+    folder = output if output is not None else model / _folder(made.split, other)
     write(made, folder)
     report = evaluation_report(made, folder, dataset.cases)
-    training = read_card(model).training
-    if training is not None and training.data_sha256 == made.data_sha256:
+    if same:
         store_metrics(model, made)
     if as_json:
         print_json(made)
     else:
         _print(made)
     err.print(f"report: {report}", markup=False)
+
+
+def _folder(split: str, other: str | None) -> str:
+    """The name of the folder for the rows of a split, of the training data or of `other`."""
+    name = "" if other is None else "-" + re.sub(r"[^A-Za-z0-9_-]+", "_", Path(other).resolve().stem)
+    said = split != "test" or name in ("-train", "-val")  # other data of that name is not the training data's rows
+    return f"evaluation{name}-{split}" if said else f"evaluation{name}"
 
 
 def _print(made: Evaluation) -> None:

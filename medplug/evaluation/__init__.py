@@ -1,6 +1,6 @@
 """Evaluation: how a model does on rows that it was not trained on, with intervals; and what is fitted on such rows."""
 
-from .main import FILE, dataset_of, evaluate, store_metrics, to_metrics, write
+from .main import FILE, dataset_of, evaluate, lies_at, store_metrics, to_metrics, write
 from .operating_fit import fit_operating
 
-__all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "store_metrics", "to_metrics", "write"]
+__all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "lies_at", "store_metrics", "to_metrics", "write"]

@@ -13,22 +13,23 @@ import numpy as np
 from msgspec.structs import replace as with_fields
 from numpy.typing import NDArray
 
-from ..dataset import DataOptions, Dataset, load
+from ..dataset import DataOptions, Dataset
 from ..errors import CallError, ModelFolderError
 from ..figures import Evaluation, Figure
 from ..model import Model, Task
-from ..model_folder import LoadedModel, Metric, TrainingRecord, read_card, write_card, write_whole
+from ..model_folder import LoadedModel, Metric, read_card, write_card, write_whole
 from ..result import Refused, Rejected, Result
 from ..session import Session
 from .answered import Answered, Progress, anomalous_rows, answer, normal_of, targets_in_order
 from .bootstrap import estimate
 from .classification_tally import exclusive, independent
 from .generation_figures import distances
+from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
 from .operating_fit import fit_operating
 from .tally import Tally
 
-__all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "store_metrics", "to_metrics", "write"]
+__all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "lies_at", "store_metrics", "to_metrics", "write"]
 
 FILE = "evaluation.json"
 
@@ -48,7 +49,8 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on the rows of one split, exactly as in service: refusals, calibration and thresholds included.
 
-    `data` and `data_options` default to what the model was trained on. `features` names the classifier in whose
+    `data` and each of `data_options` default to what the model was trained on; other data without a split is test rows
+    throughout. `features` names the classifier in whose
     features `samples` images of a generator are compared with real ones. The figures' names stand in
     `classification_tally`, `measurement_tally` and `generation_figures`. Raises `CallError`.
     """
@@ -127,39 +129,6 @@ def store_metrics(folder: str | Path, evaluation: Evaluation) -> None:
         raise ModelFolderError(f"{folder} holds other weights than those that were evaluated: evaluate it again")
     kept = tuple(metric for metric in card.metrics if metric.split != evaluation.split)
     write_card(Path(folder), with_fields(card, metrics=kept + to_metrics(evaluation)))
-
-
-def dataset_of(loaded: LoadedModel, data: str | Path | None = None, options: DataOptions | None = None) -> Dataset:
-    """Load what a model is to be evaluated on: `data`, or what it was trained on, its made splits made again."""
-    record = None if loaded.card is None else loaded.card.training
-    if data is None:
-        if record is None or record.data is None:
-            raise CallError(f"{loaded.model.name} does not say what data it was trained on: name the data")
-        data = record.data
-        if not Path(data).exists():
-            raise CallError(
-                f"{data}, which the model was trained on, is not there: name the data, or where it lies now"
-            )
-    labels = loaded.labels if len(loaded.labels) else None
-    return load(
-        data,
-        options or _options(record),
-        task=loaded.model.task,
-        labels=labels,
-        seed=0 if record is None else record.seed,  # a split that the seed made is made again
-        unit=loaded.contract.unit,
-    )
-
-
-def _options(record: TrainingRecord | None) -> DataOptions:
-    if record is None:
-        return DataOptions()
-    return DataOptions(
-        labels=record.label_columns,
-        patient=record.patient_column,
-        split=record.split_column,
-        mask=record.mask_column,
-    )
 
 
 def _tally(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Dataset) -> tuple[Answered, Tally]:
@@ -244,7 +213,7 @@ def _generation(
 
 
 def _notes(loaded: LoadedModel, dataset: Dataset, split: str, refused: Sequence[Result]) -> tuple[str, ...]:
-    notes = []
+    notes = list(dataset.notes)
     if split == "train":
         notes.append("evaluated on training rows: the model has seen them")
     if split == "val":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,10 @@ def compute(loaded: LoadedModel) -> dict[str, Tensor]:
     import torch
 
     pipeline = Pipeline(loaded.preprocessing, loaded.contract.images)
-    network = loaded.network.cpu().eval()
+    network = loaded.network
+    if any(tensor.device.type != "cpu" for tensor in (*network.parameters(), *network.buffers())):
+        network = copy.deepcopy(network).cpu()  # whoever shares this one goes on computing where it is
+    network.eval()
     batch = collate([pipeline.prepare(case) for case in inputs(loaded)])
     with torch.inference_mode():
         if isinstance(loaded.model, Generative):

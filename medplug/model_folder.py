@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from .result import ModelReference
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+_log = logging.getLogger(__name__)
 
 CARD, WEIGHTS, GOLDEN = "model.json", "weights.safetensors", "golden.safetensors"
 
@@ -42,6 +46,10 @@ class Calibration(_Part, frozen=True):
     temperature: float
     split: str
     rows: int
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise ValueError(f"a temperature of {self.temperature}: it divides, so it must be above 0 and finite")
 
 
 class Threshold(_Part, frozen=True):
@@ -187,7 +195,10 @@ def load(path: str | Path) -> LoadedModel:
 def assemble(
     card: Card, preprocessing: Preprocessing, weights: Mapping[str, Tensor], path: Path | None = None
 ) -> LoadedModel:
-    """Build the network that a card describes and fill it with `weights`."""
+    """Build the network that a card describes and fill it with `weights`.
+
+    The `reference` names the version of the plugin that computes now; another one than the card's is warned of.
+    """
     model = _model_of(card)
     network = build(model, seed=0)
     try:
@@ -206,7 +217,7 @@ def assemble(
         preprocessing=preprocessing,
         reference=ModelReference(
             name=card.plugin.name,
-            version=card.plugin.model_version,
+            version=model.version,
             distribution=card.plugin.distribution,
             weights_sha256=card.weights_sha256,
         ),
@@ -231,6 +242,19 @@ def _model_of(card: Card) -> Model:
         options = msgspec.convert(card.options, offer.model.Options)
     except msgspec.ValidationError as error:
         raise ModelFolderError(f"the stored options do not fit {distribution}:{name}: {error}") from error
+    if offer.task.value != card.task:
+        raise ModelFolderError(
+            f"the folder is a model for {card.task}, and {distribution}:{name} is now one for {offer.task.value}: "
+            f"install {distribution} {card.plugin.distribution_version}, which wrote it, or train again"
+        )
+    then = (card.plugin.model_version, card.plugin.distribution_version)
+    if then != (offer.model.version, offer.distribution_version):
+        _log.warning(
+            "%s:%s was trained with its version %s of %s %s, and runs with version %s of %s %s: "
+            "`medplug verify` says whether it still answers the same",
+            *(distribution, name, then[0], distribution, then[1]),
+            *(offer.model.version, distribution, offer.distribution_version),
+        )
     return offer.model(options, card.labels)
 
 

@@ -148,6 +148,51 @@ def test_a_plugin_that_is_not_installed_is_named(folder):
         Session(folder, device="cpu")
 
 
+def test_another_version_of_the_plugin_is_named_and_warned_of(folder, caplog):
+    edit(folder, lambda card: card["plugin"].update(model_version="0.7", distribution_version="0.0.9"))
+
+    loaded = model_folder.load(folder)
+
+    [warning] = [record.getMessage() for record in caplog.records]
+    version = loaded.model.version
+    assert loaded.reference.version == version != "0.7"
+    assert f"version 0.7 of medplug 0.0.9, and runs with version {version} of medplug {medplug.__version__}" in warning
+
+
+def test_the_version_that_wrote_the_folder_is_not_warned_of(folder, caplog):
+    model_folder.load(folder)
+
+    assert caplog.records == []
+
+
+def test_a_folder_for_another_task_than_its_plugins_is_refused(folder):
+    edit(folder, lambda card: card.update(task="anomaly"))
+
+    with pytest.raises(medplug.ModelFolderError, match="a model for anomaly, and medplug:cnn is now one for classif"):
+        model_folder.load(folder)
+
+
+@pytest.mark.parametrize("temperature", [0, -1.5])
+def test_a_temperature_that_cannot_divide_is_refused(folder, temperature):
+    edit(folder, lambda card: card.update(calibration={"temperature": temperature, "split": "val", "rows": 9}))
+
+    with pytest.raises(medplug.ModelFolderError, match="it must be above 0 and finite"):
+        model_folder.read_card(folder)
+    with pytest.raises(ValueError, match="above 0 and finite"):
+        model_folder.Calibration(temperature=float("inf"), split="val", rows=9)
+
+
+@pytest.mark.cuda
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_golden_tensors_leave_a_shared_network_where_it_is(folder):
+    loaded = model_folder.load(folder)
+    loaded.network.cuda()
+
+    golden.compute(loaded)
+
+    assert {parameter.device.type for parameter in loaded.network.parameters()} == {"cuda"}
+
+
 def test_a_pickle_in_place_of_the_weights_is_not_executed(folder, tmp_path):
     mark = tmp_path / "executed"
 

@@ -29,12 +29,19 @@ def medplug_register_models() -> Iterable[type[Model]]:  # type: ignore[empty-bo
 
 @hookspec
 def medplug_register_sources() -> Iterable[Source]:  # type: ignore[empty-body]
-    """Return readers for sources that medplug does not know; they are asked before its own."""
+    """Return readers for sources that medplug does not know, as `medplug.sources.Source` describes.
+
+    `medplug run` and `medplug.run` ask them before medplug's own, for every path that is named or found in a folder.
+    From Python, hand them to `medplug.sources.read` as `extra`.
+    """
 
 
 @hookspec
 def medplug_register_writers() -> Iterable[type[Writer]]:  # type: ignore[empty-body]
-    """Return writers, each reachable by its name in `--write`."""
+    """Return writers, each reachable by its name in `--write`.
+
+    A plugin with a writer whose name is medplug's own or another plugin's is set aside.
+    """
 
 
 @hookspec

@@ -202,7 +202,7 @@ class _Gathered:
         try:
             offers = self._offers(plugin, declared)
             sources = [check_source(source) for source in self._answers(plugin, "medplug_register_sources")]
-            writers = [check_writer(writer) for writer in self._answers(plugin, "medplug_register_writers")]
+            writers = self._new_writers(plugin)
         except BaseException:
             self.plugins.unregister(plugin)
             raise
@@ -228,6 +228,24 @@ class _Gathered:
             )
             for model in models
         ]
+
+    def _new_writers(self, plugin: object) -> list[type[Writer]]:
+        """The writers of one plugin; each name stands for one writer, since `--write` has no longer form of it."""
+        writers = [check_writer(writer) for writer in self._answers(plugin, "medplug_register_writers")]
+        if not writers:
+            return []
+        from .writers import builtin
+
+        own, taken = builtin(), {writer.name: writer for writer in self.writers}
+        for writer in writers:
+            other = "medplug's own" if writer.name in own else taken.get(writer.name)
+            if other is not None:
+                bearer = other if isinstance(other, str) else f"that of {other.__module__}.{other.__qualname__}"
+                raise PluginError(
+                    f"{writer.__qualname__}.name is {writer.name!r}, which is {bearer}; give the writer another name"
+                )
+            taken[writer.name] = writer
+        return writers
 
     def _answers(self, plugin: object, hook: str) -> list[Any]:
         """Ask one plugin alone, so that what it raises is known to be its own."""

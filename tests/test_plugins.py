@@ -171,6 +171,16 @@ BROKEN = {
         GOOD.format(name="x") + "@medplug.hookimpl\ndef medplug_register_writers(): return [int]",
         "int.name is None",
     ),
+    "writer-of-medplugs-name": (
+        GOOD.format(name="x") + "from medplug.writers import JsonLines\n@medplug.hookimpl\n"
+        "def medplug_register_writers(): return [type('Mine', (JsonLines,), {})]",
+        "Mine.name is 'json', which is medplug's own; give the writer another name",
+    ),
+    "writer-twice": (
+        GOOD.format(name="x") + "from medplug.writers import JsonLines\nclass Mine(JsonLines):\n    name = 'mine'\n"
+        "@medplug.hookimpl\ndef medplug_register_writers(): return [Mine, Mine]",
+        "Mine.name is 'mine', which is that of broken_writer_twice.Mine; give the writer another name",
+    ),
     "writer-abstract": (
         GOOD.format(name="x") + "from medplug.writers import Writer\nclass Half(Writer):\n    name = 'half'\n"
         "    def write(self, answer): pass\n@medplug.hookimpl\ndef medplug_register_writers(): return [Half]",
@@ -471,6 +481,29 @@ def test_plugins_register_sources_and_writers(site: SitePackages) -> None:
     assert [type(source).__name__ for source in host.sources()] == ["Reader"]
     assert [writer.name for writer in host.writers()] == ["plain-text"]
     assert host.offers == ()
+
+
+def test_of_two_plugins_whose_writers_have_one_name_the_second_is_set_aside(site: SitePackages) -> None:
+    for distribution in ("beta", "alpha"):
+        site.install(
+            distribution,
+            """
+            import medplug
+            from medplug.writers import JsonLines
+
+            class Sheet(JsonLines):
+                name = "sheet"
+
+            @medplug.hookimpl
+            def medplug_register_writers(): return [Sheet]
+            """,
+        )
+
+    host = discover()
+
+    assert [writer.__module__ for writer in host.writers() if writer.name == "sheet"] == ["alpha"]
+    assert reason(host, "beta") == "Sheet.name is 'sheet', which is that of alpha.Sheet; give the writer another name"
+    assert [writer.__module__ for writer in discover(only="beta").writers()] == ["beta"]
 
 
 def test_a_strangers_entry_points_that_are_no_text_harm_nothing_but_themselves(site: SitePackages) -> None:

@@ -108,7 +108,7 @@ def test_a_dry_run_writes_nothing(model, folder, tmp_path):
         (("run", "MODEL", "a.png", "-o", "out", "--write", "pdf"), "no writer named 'pdf'"),
         (("run", "MODEL", "a.png", "-o", "out", "--label", "normal"), "--label goes with --explain"),
         (("run", "MODEL", "a.png", "-o", "out", "--device", "abacus"), "no device named 'abacus'"),
-        (("generate", "MODEL", "-o", "out"), "does not generate images"),
+        (("generate", "MODEL", "-o", "out", "--write", "json"), "does not generate images"),
         (("train", "cnm", "data.csv", "-o", "m"), "no model named 'cnm'"),
         (("train", "cnn", "nowhere.csv", "-o", "m"), "nowhere.csv does not exist"),
         (("train", "cnn", "nowhere.csv", "-o", "m", "--budget", "soon"), "write 90s, 10m or 1.5h"),

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from .writers import Writer
 
 PROJECT = "medplug"
+OWN_WRITERS = ("json", "html", "png", "dicom")
+"""The names of medplug's own writers, which no plugin's may bear."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)

@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 from . import hookspecs
 from .errors import PluginError
-from .hookspecs import PROJECT
+from .hookspecs import OWN_WRITERS, PROJECT
 from .installed import Declared, declared_plugins, refuse_other_host, words
 from .model import Model, Task, model_kind
 from .plugin_contract import check_model, check_source, check_writer, items, refuse_misspelt
@@ -234,11 +234,9 @@ class _Gathered:
         writers = [check_writer(writer) for writer in self._answers(plugin, "medplug_register_writers")]
         if not writers:
             return []
-        from .writers import builtin
-
-        own, taken = builtin(), {writer.name: writer for writer in self.writers}
+        taken = {writer.name: writer for writer in self.writers}
         for writer in writers:
-            other = "medplug's own" if writer.name in own else taken.get(writer.name)
+            other = "medplug's own" if writer.name in OWN_WRITERS else taken.get(writer.name)
             if other is not None:
                 bearer = other if isinstance(other, str) else f"that of {other.__module__}.{other.__qualname__}"
                 raise PluginError(

@@ -129,11 +129,14 @@ class Session:
 
     def generate(self, count: int, seed: int = 0) -> Iterator[Result]:
         """Make `count` synthetic images from `seed`; image i is the same whatever `count` is."""
-        import torch
-
         model = self.loaded.model
         if not isinstance(model, Generative):
             raise CallError(f"{model.name} does not generate images: its task is {model.task.value}")
+        return self._generate(model, count, seed)
+
+    def _generate(self, model: Generative, count: int, seed: int) -> Iterator[Result]:
+        import torch
+
         for index in range(count):
             own = int(np.random.SeedSequence([_GENERATE, seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(1))
             with torch.inference_mode():

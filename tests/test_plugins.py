@@ -595,3 +595,10 @@ def test_discovery_does_not_import_torch() -> None:
 
     assert {"medplug:autoencoder", "medplug:cnn", "medplug:gan"} <= set(found["offers"]), found["quarantined"]
     assert found["torch"] is False
+
+
+def test_the_names_that_are_kept_for_medplugs_own_writers_are_theirs():
+    from medplug.hookspecs import OWN_WRITERS
+    from medplug.writers import builtin
+
+    assert set(OWN_WRITERS) == set(builtin())

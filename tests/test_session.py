@@ -165,7 +165,7 @@ def test_asking_for_an_explanation_that_cannot_be_given_is_a_wrong_call():
     with pytest.raises(medplug.CallError, match="no label 'top'; the model has left, right"):
         Session(Halves(), device="cpu").explain(np.zeros((8, 8), np.uint8), label="top")
     with pytest.raises(medplug.CallError, match="does not generate"):
-        next(Session(Halves(), device="cpu").generate(1))
+        Session(Halves(), device="cpu").generate(1)
 
 
 def test_threads_may_share_a_session():

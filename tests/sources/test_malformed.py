@@ -19,12 +19,10 @@ from medplug import sources
 from medplug.errors import SourceError
 from medplug.sources import dicom_header
 
-PROJECT = Path(__file__).resolve().parents[2]
-
 
 def test_malformed_files_are_answered_or_refused_by_name_in_bounded_memory(test_data):
     folder = test_data / "dicom-malformed" / "files"
-    environment = os.environ | {"PYTHONPATH": str(PROJECT), "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
     child = subprocess.run(
         [sys.executable, str(Path(__file__).with_name("malformed_child.py")), str(folder)],

@@ -4,6 +4,7 @@ import json
 import resource
 import sys
 import warnings
+from pathlib import Path
 
 from medplug import sources
 from medplug.errors import SourceError

@@ -42,14 +42,14 @@ def test_results_come_in_the_order_of_the_source_whatever_their_shapes(tmp_path)
         def preprocessing(self):
             return medplug.Preprocessing()
 
-    sizes = [(20, 20), (30, 20), (20, 20), (25, 25), (30, 20), (20, 20), (25, 25)]
-    files = [picture(tmp_path / f"{i}.png", size, 30 * i) for i, size in enumerate(sizes)]
+    sizes = [(20, 20), (30, 20), (20, 20), (25, 25), (30, 20), (20, 20), (25, 25)] * 3  # more than wait at once
+    files = [picture(tmp_path / f"{i}.png", size, 12 * i) for i, size in enumerate(sizes)]
 
     results = list(Session(Any(), device="cpu", batch_size=2, workers=2).run(files))
 
     assert [Path(result.case.source).name for result in results] == [file.name for file in files]
     values = [result.prediction.values["brightness"] for result in results]
-    assert values == pytest.approx([30 * i / 255 for i in range(len(sizes))], abs=1e-6)
+    assert values == pytest.approx([12 * i / 255 for i in range(len(sizes))], abs=1e-6)
 
 
 def test_one_bad_file_costs_only_itself(tmp_path):

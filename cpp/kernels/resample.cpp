@@ -1,5 +1,7 @@
 #include "resample.hpp"
 
+#include "resample_words.hpp"
+
 namespace medplug {
 
 std::array<Axis, 3> Resampling::axes(const Shape& stored) const noexcept {
@@ -28,6 +30,11 @@ void resample(const StoredView<Stored>& stored, const Resampling& how, const Out
         return TapTable(axes[axis[j]], how.to_stored.linear[axis[j]][j], how.to_stored.shift[axis[j]], out.shape[j]);
     };
     const std::array<TapTable, 3> tables{table(0), table(1), table(2)};
+    if constexpr (std::is_integral_v<Stored>) {
+        if (resample_words(turned, how, tables, out, threads)) {
+            return;
+        }
+    }
     resample_separable(turned, how, tables, out, threads);
 }
 

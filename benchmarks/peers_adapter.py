@@ -1,0 +1,57 @@
+"""Puts medplug's kernels under a peer benchmark that hands over an item, its spec and the number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medplug import _kernels
+
+NAME = "medplug"
+
+
+def to_stored(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn a matrix over (x, y[, z]) into the kernels' own over ([slice,] row, column)."""
+    return np.ascontiguousarray(np.column_stack([matrix[::-1, -2::-1], matrix[::-1, -1]]))
+
+
+def prepare(item: str, spec: Mapping[str, Any], threads: int) -> Callable[[Mapping[str, Any]], NDArray[np.float32]]:
+    window = {"low": 0.0, "high": 1.0}
+    width = spec["hi"] - spec["lo"]
+    curve = {"slope": spec["slope"] / width, "intercept": (spec["intercept"] - spec["lo"]) / width}
+    if spec["invert"]:
+        curve = {"slope": -curve["slope"], "intercept": 1.0 - curve["intercept"]}
+    normal = {"scale": 1.0 / spec["std"], "offset": -spec["mean"] / spec["std"]}
+    same = _kernels.Tone()
+    after_resampling = spec["op"] == "volume"
+    before = same if after_resampling else _kernels.Tone(**curve, **window)
+    after = _kernels.Tone(**(curve | window if after_resampling else {}), **normal)
+    images = spec["shape"][0] if item in ("W3", "W6") else 1
+    out = np.empty((images, 1, *spec["out"]), np.float32)
+    sizes, new = np.array(spec["shape"][-2:]), np.array(spec["out"][-2:])
+    resize = np.column_stack([np.diag(sizes / new), (sizes / new - 1) / 2])
+    how = {
+        "before": [before],
+        "after": [after],
+        "filter": "linear" if spec["filter"] in ("bilinear", "point-trilinear") else "antialias",
+        "border": "constant" if spec.get("border") == "constant" else "edge",
+        "fill": [spec["fill_hu"] - spec["intercept"] if after_resampling else 0.0],
+        "threads": threads,
+    }
+
+    def run(data: Mapping[str, Any]) -> NDArray[np.float32]:
+        stored = data["x"] if images > 1 else data["x"][None]
+        if "matrix" not in data:
+            maps = [resize]
+        elif after_resampling:
+            maps = [to_stored(data["matrix"])]
+        else:
+            maps = [to_stored(matrix) for matrix in data["matrix"]]
+        for one, target, place in zip(stored, out, maps, strict=True):
+            _kernels.resample(one[None], target, place, **how)
+        return out
+
+    return run

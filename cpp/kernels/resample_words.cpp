@@ -1,0 +1,217 @@
+// Separable resampling of stored integers: the tone and the sums over rows in 16-bit words, the sums over columns in
+// floats. It serves what most images are, a clamped window over contiguous rows; everything else takes the exact path.
+#include "resample_words.hpp"
+
+#include "row_plan.hpp"
+#include "scratch.hpp"
+#include "word_tone.hpp"
+
+#include <cmath>
+
+namespace medplug {
+
+namespace {
+
+constexpr std::int64_t kMostColumns = std::int64_t{1} << 14; // bounds a thread's scratch memory to 2 MiB
+
+template <class Stored>
+auto row_kernel() noexcept {
+    if constexpr (std::is_same_v<Stored, std::uint8_t>) {
+        return kernels().sum_rows_uint8;
+    } else if constexpr (std::is_same_v<Stored, std::int8_t>) {
+        return kernels().sum_rows_int8;
+    } else if constexpr (std::is_same_v<Stored, std::uint16_t>) {
+        return kernels().sum_rows_uint16;
+    } else {
+        return kernels().sum_rows_int16;
+    }
+}
+
+// The stored channel that each output channel is, where the matrix does nothing but pick.
+std::vector<std::int64_t> picked_channels(const double* matrix, std::int64_t outputs, std::int64_t stored) {
+    std::vector<std::int64_t> picked;
+    for (std::int64_t c = 0; c < outputs; ++c) {
+        std::int64_t found = matrix == nullptr ? c : -1;
+        for (std::int64_t k = 0; matrix != nullptr && k < stored; ++k) {
+            const double share = matrix[c * stored + k];
+            if (share == 1.0 && found < 0) {
+                found = k;
+            } else if (share != 0.0) {
+                return {};
+            }
+        }
+        if (found < 0) {
+            return {};
+        }
+        picked.push_back(found);
+    }
+    return picked;
+}
+
+bool copies_slices(const TapTable& slices, std::int64_t count) {
+    for (std::int64_t s = 0; s < count; ++s) {
+        if (slices[s].count != 1 || slices[s].inside != 1.0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// A channel of the output, ready to be made: its tone, its rows' weights and what its sums mean.
+struct Channel {
+    std::int64_t stored;
+    WordTone tone;
+    RowPlan rows;
+    bool after_is_line;
+    float gain, bias;
+    double background; // what a share of the border's constant adds, relative to what the words count as zero
+};
+
+struct Scratch {
+    std::int64_t padded;
+    std::int64_t bytes() const noexcept { return padded * static_cast<std::int64_t>(sizeof(float)) * (1 + 2 * kPanel); }
+};
+
+template <class Stored>
+struct Words {
+    const StoredView<Stored>& stored;
+    const Resampling& how;
+    const std::array<TapTable, 3>& tables;
+    const OutputView& out;
+    Window columns;
+    const ColumnPlan& column_plan;
+    const std::vector<Channel>& channels;
+
+    void make_panel(std::int64_t c, std::int64_t slice, std::int64_t begin, std::int64_t end,
+                    std::byte* scratch) const noexcept {
+        const Channel& channel = channels[static_cast<std::size_t>(c)];
+        const std::int64_t padded = (columns.count + kColumnPad - 1) / kColumnPad * kColumnPad;
+        auto* panel = reinterpret_cast<float*>(scratch);
+        float* turned = panel + padded * kPanel;
+        auto* carried = reinterpret_cast<std::int32_t*>(turned + padded * kPanel);
+        sum_rows(channel, slice, begin, end, padded, panel, carried);
+
+        const bool reversed = channel.rows.reversed;
+        const std::int64_t row = reversed ? out.shape[1] - 1 - begin : begin;
+        kernels().sum_columns({panel, columns.count, turned, column_plan.weights.data(), tables[2].offsets.data(),
+                               column_plan.first.data(), column_plan.count.data(), out.shape[2], channel.gain,
+                               channel.bias, out.row(c, slice, row), reversed ? -out.shape[2] : out.shape[2],
+                               end - begin});
+        for (std::int64_t i = begin; i < end; ++i) {
+            finish_row(channel, c, slice, reversed ? out.shape[1] - 1 - i : i);
+        }
+    }
+
+    void sum_rows(const Channel& channel, std::int64_t slice, std::int64_t begin, std::int64_t end, std::int64_t padded,
+                  float* panel, std::int32_t* carried) const noexcept {
+        const RowPlan& plan = channel.rows;
+        const std::byte* origin = stored.row(channel.stored, tables[0][slice].first, 0) +
+                                  columns.first * static_cast<std::int64_t>(sizeof(Stored));
+        RowSum job{};
+        job.stride = stored.strides[1];
+        job.columns = columns.count;
+        job.tone = &channel.tone;
+        job.carried = carried;
+        job.carries = plan.shared;
+        const auto kernel = row_kernel<Stored>();
+        const std::int64_t last = plan.shared ? end : end - 1;
+        for (std::int64_t i = begin; i <= last; ++i) {
+            const RowPlan::Step& step = plan.steps[static_cast<std::size_t>(i)];
+            const bool ends = !plan.shared || i > begin;
+            const bool starts = plan.shared && i < end;
+            job.first = origin + step.first * job.stride;
+            job.rows = step.rows;
+            job.ending = ends ? plan.weights.data() + step.ending : nullptr;
+            job.starting = starts ? plan.weights.data() + step.starting : nullptr;
+            job.finished = panel + (plan.shared ? i - 1 - begin : i - begin) * padded;
+            const RowPlan::Step& next = plan.steps[std::min(static_cast<std::size_t>(i + 1), plan.steps.size() - 1)];
+            job.next = origin + next.first * job.stride;
+            job.next_rows = std::min<std::int64_t>(next.rows, 16);
+            kernel(job);
+        }
+    }
+
+    // What the sums lack: the border's constant, and a curve after the resampling.
+    void finish_row(const Channel& channel, std::int64_t c, std::int64_t slice, std::int64_t row) const noexcept {
+        float* target = out.row(c, slice, row);
+        const double inside_row = tables[1][row].inside;
+        if (how.border == Border::constant) {
+            for (std::int64_t x = 0; x < out.shape[2]; ++x) {
+                const double outside = 1.0 - inside_row * tables[2][x].inside;
+                if (outside > 0.0) {
+                    target[x] = static_cast<float>(static_cast<double>(target[x]) + outside * channel.background);
+                }
+            }
+        }
+        if (!channel.after_is_line) {
+            for (std::int64_t x = 0; x < out.shape[2]; ++x) {
+                target[x] = static_cast<float>(how.after[c](static_cast<double>(target[x])));
+            }
+        }
+    }
+};
+
+bool is_line(const Tone& tone) noexcept {
+    return tone.table == nullptr && !tone.sigmoid && tone.gamma == 1.0 && std::isinf(tone.low) && tone.low < 0.0 &&
+           std::isinf(tone.high) && tone.high > 0.0;
+}
+
+} // namespace
+
+template <class Stored>
+bool resample_words(const StoredView<Stored>& stored, const Resampling& how, const std::array<TapTable, 3>& tables,
+                    const OutputView& out, int threads) {
+    const Window columns = tables[2].reach(0, out.shape[2]);
+    const auto picked = picked_channels(how.matrix, out.channels, stored.channels);
+    if (how.filter == Filter::nearest || stored.strides[2] != static_cast<std::int64_t>(sizeof(Stored)) ||
+        picked.empty() || columns.count == 0 || columns.count > kMostColumns ||
+        !copies_slices(tables[0], out.shape[0])) {
+        return false;
+    }
+    std::vector<Channel> channels;
+    for (std::int64_t c = 0; c < out.channels; ++c) {
+        const auto tone = word_tone<Stored>(how.before[c]);
+        if (!tone) {
+            return false;
+        }
+        Channel channel{picked[static_cast<std::size_t>(c)],
+                        *tone,
+                        RowPlan(tables[1], out.shape[1], tone->high),
+                        is_line(how.after[c]),
+                        0.0F,
+                        0.0F,
+                        0.0};
+        const Tone line = channel.after_is_line ? how.after[c] : Tone{};
+        const double slope = line.slope * line.scale;
+        channel.gain = static_cast<float>(std::ldexp(tone->gain * slope, -channel.rows.bits));
+        channel.bias = static_cast<float>((tone->bias * line.slope + line.intercept) * line.scale + line.offset);
+        channel.background = (how.fill[c] - tone->bias) * slope;
+        channels.push_back(std::move(channel));
+    }
+    const ColumnPlan column_plan(tables[2], out.shape[2], columns.first);
+    const Words<Stored> kernel{stored, how, tables, out, columns, column_plan, channels};
+
+    const std::int64_t panels = (out.shape[1] + kPanel - 1) / kPanel;
+    const std::int64_t items = out.channels * out.shape[0] * panels;
+    const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
+    const Scratch need{(columns.count + kColumnPad - 1) / kColumnPad * kColumnPad};
+    const KeptScratch scratch(slots, need.bytes());
+    ThreadPool::instance().run(items, slots, [&](std::int64_t item, int slot) noexcept {
+        const std::int64_t begin = item % panels * kPanel;
+        const std::int64_t plane = item / panels;
+        kernel.make_panel(plane / out.shape[0], plane % out.shape[0], begin, std::min(begin + kPanel, out.shape[1]),
+                          scratch.of(slot));
+    });
+    return true;
+}
+
+template bool resample_words(const StoredView<std::uint8_t>&, const Resampling&, const std::array<TapTable, 3>&,
+                             const OutputView&, int);
+template bool resample_words(const StoredView<std::int8_t>&, const Resampling&, const std::array<TapTable, 3>&,
+                             const OutputView&, int);
+template bool resample_words(const StoredView<std::uint16_t>&, const Resampling&, const std::array<TapTable, 3>&,
+                             const OutputView&, int);
+template bool resample_words(const StoredView<std::int16_t>&, const Resampling&, const std::array<TapTable, 3>&,
+                             const OutputView&, int);
+
+} // namespace medplug

@@ -1,0 +1,51 @@
+#include "kernels.hpp"
+
+#include <cstdlib>
+#include <cstring>
+
+namespace medplug {
+
+#define MEDPLUG_DECLARE(isa)                                                                                           \
+    namespace isa {                                                                                                    \
+    template <class Stored>                                                                                            \
+    void sum_rows(const RowSum&) noexcept;                                                                             \
+    void sum_columns(const ColumnSum&) noexcept;                                                                       \
+    constexpr Kernels table{                                                                                           \
+        #isa,       sum_rows<std::uint8_t>, sum_rows<std::int8_t>, sum_rows<std::uint16_t>, sum_rows<std::int16_t>,    \
+        sum_columns};                                                                                                  \
+    }
+
+MEDPLUG_DECLARE(plain)
+#ifdef MEDPLUG_HAS_X86
+MEDPLUG_DECLARE(avx2)
+MEDPLUG_DECLARE(avx512)
+#endif
+
+namespace {
+
+const Kernels& choose() noexcept {
+    const char* wanted = std::getenv("MEDPLUG_ISA");
+    const auto allowed = [&](const char* name, bool there) {
+        return there && (wanted == nullptr || std::strcmp(wanted, name) == 0);
+    };
+#ifdef MEDPLUG_HAS_X86
+    __builtin_cpu_init();
+    if (allowed("avx512", __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))) {
+        return avx512::table;
+    }
+    if (allowed("avx2", __builtin_cpu_supports("avx2"))) {
+        return avx2::table;
+    }
+#endif
+    return plain::table;
+}
+
+} // namespace
+
+const Kernels& kernels() noexcept {
+    static const Kernels& chosen = choose();
+    return chosen;
+}
+
+} // namespace medplug

@@ -1,0 +1,76 @@
+// The inner loops that exist once for each instruction set, as a table of pointers.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace medplug {
+
+// A clamped line over stored integers, in 16-bit words: word(x) = clamp((x ^ flip) -sat base) << shift, low, high).
+// The words are exact but at the clamp's two ends, which lie between two of them by at most 2^-17 of the range.
+struct WordTone {
+    std::int16_t flip; // brings signed integers into the order of unsigned ones
+    std::uint16_t base;
+    std::uint16_t cap;
+    int shift;
+    std::int16_t low;
+    std::int16_t high;
+    bool plain; // low is 0 and high is cap: the last three steps do nothing
+
+    // What the kernels' integers mean: value = word * gain + bias.
+    double gain;
+    double bias;
+};
+
+// Some consecutive stored rows, by pairs, summed with weights. `ending` finishes the output row that `carried` holds
+// a part of, `starting` begins the next one: a stored pixel between the two passes the tone once for both.
+struct RowSum {
+    const std::byte* first; // stored row, at the first column that is read
+    std::int64_t stride;    // bytes from row to row
+    std::int64_t rows;
+    std::int64_t columns;
+    const WordTone* tone;
+    const std::int32_t* ending;   // weights, two rows in one integer; null: no row ends here
+    const std::int32_t* starting; // null: no row starts here
+    bool carries;                 // whether the ending row has sums in `carried`
+    std::int32_t* carried;        // [columns], padded to a multiple of kColumnPad
+    float* finished;              // likewise; written where `ending`
+    const std::byte* next;        // where the next call will read; a hint, may be null
+    std::int64_t next_rows;
+};
+
+// Weighted sums along the columns of kPanel rows at once:
+//   out[row][x] = bias + gain * sum_k weights[offsets[x] + k] * panel[row][first[x] + k]
+struct ColumnSum {
+    const float* panel; // [kPanel, columns], padded
+    std::int64_t columns;
+    float* turned; // scratch, [columns padded, kPanel]
+    const float* weights;
+    const std::int64_t* offsets;
+    const std::int32_t* first;
+    const std::int32_t* count;
+    std::int64_t width; // of the output
+    float gain;
+    float bias;
+    float* out;
+    std::int64_t out_stride; // floats
+    std::int64_t rows;       // of the output, at most kPanel
+};
+
+constexpr std::int64_t kColumnPad = 32;
+constexpr std::int64_t kPanel = 16;
+
+struct Kernels {
+    const char* name;
+    void (*sum_rows_uint8)(const RowSum&) noexcept;
+    void (*sum_rows_int8)(const RowSum&) noexcept;
+    void (*sum_rows_uint16)(const RowSum&) noexcept;
+    void (*sum_rows_int16)(const RowSum&) noexcept;
+    void (*sum_columns)(const ColumnSum&) noexcept;
+};
+
+// The best set that this machine has, or the one that the environment variable MEDPLUG_ISA names, where it has that:
+// avx512, avx2 or plain.
+const Kernels& kernels() noexcept;
+
+} // namespace medplug

@@ -9,10 +9,21 @@ namespace medplug {
     namespace isa {                                                                                                    \
     template <class Stored>                                                                                            \
     void sum_rows(const RowSum&) noexcept;                                                                             \
+    template <class Stored>                                                                                            \
+    void pack_rows(const RowPack&) noexcept;                                                                           \
+    void make_tile_row(const TileRow&) noexcept;                                                                       \
     void sum_columns(const ColumnSum&) noexcept;                                                                       \
-    constexpr Kernels table{                                                                                           \
-        #isa,       sum_rows<std::uint8_t>, sum_rows<std::int8_t>, sum_rows<std::uint16_t>, sum_rows<std::int16_t>,    \
-        sum_columns};                                                                                                  \
+    constexpr Kernels table{#isa,                                                                                      \
+                            sum_rows<std::uint8_t>,                                                                    \
+                            sum_rows<std::int8_t>,                                                                     \
+                            sum_rows<std::uint16_t>,                                                                   \
+                            sum_rows<std::int16_t>,                                                                    \
+                            pack_rows<std::uint8_t>,                                                                   \
+                            pack_rows<std::int8_t>,                                                                    \
+                            pack_rows<std::uint16_t>,                                                                  \
+                            pack_rows<std::int16_t>,                                                                   \
+                            make_tile_row,                                                                             \
+                            sum_columns};                                                                              \
     }
 
 MEDPLUG_DECLARE(plain)

@@ -57,6 +57,45 @@ struct ColumnSum {
     std::int64_t rows;       // of the output, at most kPanel
 };
 
+// Stored rows as words, two side by side: packed[x] = upper[x] | lower[x] << 16, for `pairs` of rows, one below the
+// other. `missing_upper` and `missing_lower` leave a row of the only pair out: it is zero.
+struct RowPack {
+    const std::byte* rows;
+    std::int64_t stride;
+    std::int64_t pairs;
+    std::int64_t columns;
+    bool missing_upper, missing_lower;
+    const WordTone* tone;
+    std::int32_t* packed; // nothing is written beyond `columns`
+    std::int64_t pitch;
+};
+
+// One row of a tile under any map of the plane: for each output the triangle's weighted mean around its own position,
+// from packed rows. Sums along the rows are whole numbers, along the columns floats.
+struct TileRow {
+    const std::int32_t* packed; // of the stored pixel (first_row, first_column)
+    std::int64_t pitch;         // from pair to pair of rows
+    std::int32_t first_row, first_column;
+    double row, column;           // the position of the first output
+    double row_step, column_step; // from output to output
+    std::int64_t width;           // outputs
+    double row_support, column_support;
+    float weight_scale;         // what a row's weight of 1 is as a whole number
+    const float* row_slopes;    // weight_scale * k / row_support for the rows k = 0, 1, ... of a window
+    const float* column_slopes; // k / column_support for its columns
+    int pairs;                  // of rows that a window may touch
+    int taps;                   // columns, likewise
+    // Where the tile reaches beyond the image: pixels outside 0 .. last weigh nothing, positions are clamped.
+    bool edges;
+    bool fills; // what is outside is the background, instead of left out of the mean
+    std::int32_t last_row, last_column;
+    double low_row, high_row, low_column, high_column;
+    float gain, bias, background; // value = mean * gain + bias, and background * the share outside
+    float* out;
+};
+
+constexpr int kLanes = 16;     // outputs that are made together
+constexpr int kMostPairs = 34; // a support of up to 32 pixels
 constexpr std::int64_t kColumnPad = 32;
 constexpr std::int64_t kPanel = 16;
 
@@ -66,6 +105,11 @@ struct Kernels {
     void (*sum_rows_int8)(const RowSum&) noexcept;
     void (*sum_rows_uint16)(const RowSum&) noexcept;
     void (*sum_rows_int16)(const RowSum&) noexcept;
+    void (*pack_rows_uint8)(const RowPack&) noexcept;
+    void (*pack_rows_int8)(const RowPack&) noexcept;
+    void (*pack_rows_uint16)(const RowPack&) noexcept;
+    void (*pack_rows_int16)(const RowPack&) noexcept;
+    void (*make_tile_row)(const TileRow&) noexcept;
     void (*sum_columns)(const ColumnSum&) noexcept;
 };
 

@@ -61,32 +61,38 @@ struct Tiles {
     const Resampling& how;
     const OutputView& out;
     const std::vector<WordChannel>& channels;
-    const TapTable& slices;
+    const std::vector<std::int64_t>& slices; // the stored one of each of the output's
     PlaneAxis rows, columns;
     std::int64_t size = kTile;
     int pairs, octets;
+    bool linear; // both triangles are one pixel wide either way
 
     Tiles(const StoredView<Stored>& from, const Resampling& resampling, const OutputView& to,
-          const std::vector<WordChannel>& word_channels, const TapTable& slice_taps, const std::array<Axis, 3>& axes)
-        : stored(from), how(resampling), out(to), channels(word_channels), slices(slice_taps), rows(axes[1], 2),
+          const std::vector<WordChannel>& word_channels, const std::vector<std::int64_t>& stored_slices,
+          const std::array<Axis, 3>& axes)
+        : stored(from), how(resampling), out(to), channels(word_channels), slices(stored_slices), rows(axes[1], 2),
           columns(axes[2], kColumnPad), pairs(static_cast<int>(rows.taps / 2 + 1)),
-          octets(static_cast<int>((columns.taps + 7) / 8)) {
+          octets(static_cast<int>((columns.taps + 7) / 8)), linear(rows.support == 1.0 && columns.support == 1.0) {
         while (size > 1 && packed_pairs() * pitch() > kMostPacked) {
             size /= 2;
         }
     }
 
     double travel(std::size_t axis) const noexcept {
-        const auto& linear = how.to_stored.linear[axis];
-        return (std::abs(linear[1]) + std::abs(linear[2])) * static_cast<double>(size - 1);
+        const auto& along = how.to_stored.linear[axis];
+        return (std::abs(along[1]) + std::abs(along[2])) * static_cast<double>(size - 1);
     }
     std::int64_t pitch() const noexcept { return columns.reach(travel(2)) + 8 * octets; }
-    std::int64_t packed_pairs() const noexcept { return rows.reach(travel(1)) / 2 + 1 + pairs; }
+    std::int64_t packed_pairs() const noexcept { return rows.reach(travel(1)) / (linear ? 1 : 2) + 1 + pairs; }
+
+    std::int64_t scratch_bytes() const noexcept {
+        return pitch() * packed_pairs() * static_cast<std::int64_t>(sizeof(std::int32_t));
+    }
 
     double position(std::size_t axis, std::int64_t slice, std::int64_t row, std::int64_t column) const noexcept {
-        const auto& linear = how.to_stored.linear[axis];
-        return linear[0] * static_cast<double>(slice) + linear[1] * static_cast<double>(row) +
-               how.to_stored.shift[axis] + linear[2] * static_cast<double>(column);
+        const auto& along = how.to_stored.linear[axis];
+        return along[0] * static_cast<double>(slice) + along[1] * static_cast<double>(row) + how.to_stored.shift[axis] +
+               along[2] * static_cast<double>(column);
     }
 
     // An affine map is extreme at the corners.
@@ -101,94 +107,122 @@ struct Tiles {
         }
         Reach result{static_cast<std::int64_t>(std::floor(low - along.support)) - 1, 0};
         result.count = static_cast<std::int64_t>(std::ceil(high + along.support)) + 2 - result.first;
+        if (linear && how.border == Border::edge) { // nothing outside is ever looked at
+            const std::int64_t stop = std::min(result.first + result.count, along.last + 1);
+            result.first = std::max<std::int64_t>(result.first, 0);
+            result.count = stop - result.first;
+        }
         // Whole registers read faster than the end of a row, if the image goes on.
         const std::int64_t rounded = (result.count + along.multiple - 1) / along.multiple * along.multiple;
         if (result.first >= 0 && result.first + result.count <= along.last + 1 && rounded <= along.last + 1) {
             result = {std::min(result.first, along.last + 1 - rounded), rounded};
-        } else {
-            result.count += result.count % 2;
         }
         return result;
     }
 
-    void pack(const WordChannel& channel, std::int64_t slice, const Reach& row_reach, const Reach& column_reach,
-              std::int32_t* packed) const noexcept {
-        const std::int64_t width = pitch(), pairs_used = row_reach.count / 2;
-        const std::int64_t from = std::clamp<std::int64_t>(column_reach.first, 0, columns.last + 1);
-        const std::int64_t upto =
-            std::clamp<std::int64_t>(column_reach.first + column_reach.count, from, columns.last + 1);
-        const std::int64_t margin = from - column_reach.first;
-        RowPack job{};
-        job.stride = stored.strides[1];
-        job.columns = upto - from;
-        job.tone = &channel.tone;
-        job.pitch = width;
-        const auto pack_from = [&](std::int64_t k, std::int64_t pairs_here) {
-            job.rows = stored.row(channel.stored, slice, row_reach.first + 2 * k) +
-                       from * static_cast<std::int64_t>(sizeof(Stored));
-            job.pairs = pairs_here;
-            job.packed = packed + k * width + margin;
-            pack_kernel<Stored>()(job);
+    // What lies outside the image is left as it was: it weighs nothing.
+    void pack(const WordChannel& channel, std::int64_t slice, const Reach& beneath_rows, const Reach& beneath_columns,
+              std::int64_t advance, std::int32_t* packed) const noexcept {
+        const auto inside = [](const Reach& beneath, const PlaneAxis& along) {
+            const std::int64_t from = std::clamp<std::int64_t>(beneath.first, 0, along.last + 1);
+            return Reach{from, std::clamp(beneath.first + beneath.count, from, along.last + 1) - from};
         };
-        const bool whole = row_reach.first >= 0 && row_reach.first + row_reach.count <= rows.last + 1;
-        if (whole && job.columns == column_reach.count) {
-            pack_from(0, pairs_used);
+        const Reach those_rows = inside(beneath_rows, rows), those_columns = inside(beneath_columns, columns);
+        if (those_rows.count == 0 || those_columns.count == 0) {
             return;
         }
-        std::fill(packed, packed + (pairs_used + pairs) * width, 0);
-        for (std::int64_t k = 0; job.columns > 0 && k < pairs_used; ++k) {
-            const auto outside = [&](std::int64_t row) { return row < 0 || row > rows.last; };
-            job.missing_upper = outside(row_reach.first + 2 * k);
-            job.missing_lower = outside(row_reach.first + 2 * k + 1);
-            if (!job.missing_upper || !job.missing_lower) {
-                pack_from(k, 1);
-            }
+        RowPack job{};
+        job.stride = stored.strides[1];
+        job.advance = advance;
+        job.columns = those_columns.count;
+        job.tone = &channel.tone;
+        job.pitch = pitch();
+        const auto pack_from = [&](std::int64_t upper, std::int64_t pairs_here) { // `upper` may be one above the image
+            job.rows = stored.row(channel.stored, slice, upper) +
+                       those_columns.first * static_cast<std::int64_t>(sizeof(Stored));
+            job.pairs = pairs_here;
+            job.packed = packed + (upper - beneath_rows.first) / advance * job.pitch + those_columns.first -
+                         beneath_columns.first;
+            pack_kernel<Stored>()(job);
+        };
+        std::int64_t row = those_rows.first;
+        const std::int64_t stop = those_rows.first + those_rows.count;
+        if (advance == 2 && (row - beneath_rows.first) % 2 != 0) {
+            job.missing_upper = true;
+            pack_from(row - 1, 1);
+            job.missing_upper = false;
+            ++row;
         }
+        const std::int64_t whole = (stop - row) / advance - (advance == 1 ? 1 : 0);
+        if (whole > 0) {
+            pack_from(row, whole);
+            row += whole * advance;
+        }
+        if (row < stop) {
+            job.missing_lower = true;
+            pack_from(row, 1);
+        }
+    }
+
+    TileAxis axis(const PlaneAxis& along, std::size_t index, const Reach& beneath, const float* slopes) const noexcept {
+        TileAxis result{};
+        const auto first = static_cast<double>(beneath.first);
+        result.step = static_cast<float>(how.to_stored.linear[index][2]);
+        result.support = static_cast<float>(along.support);
+        result.slopes = slopes;
+        result.low = static_cast<float>(along.low - first);
+        result.high = static_cast<float>(along.high - first);
+        result.first = static_cast<std::int32_t>(beneath.first);
+        result.last = static_cast<std::int32_t>(along.last);
+        return result;
     }
 
     void make(std::int64_t c, const Shape& begin, const Shape& end, std::int32_t* packed) const noexcept {
         const WordChannel& channel = channels[static_cast<std::size_t>(c)];
-        const Reach row_reach = reach(1, rows, begin, end), column_reach = reach(2, columns, begin, end);
-        pack(channel, slices[begin[0]].first, row_reach, column_reach, packed);
+        const Reach beneath_rows = reach(1, rows, begin, end), beneath_columns = reach(2, columns, begin, end);
+        const auto beyond = [](const Reach& beneath, const PlaneAxis& along) {
+            return beneath.first < 0 || beneath.first + beneath.count > along.last + 1;
+        };
         TileRow job{};
         job.packed = packed;
         job.pitch = pitch();
-        job.first_row = static_cast<std::int32_t>(row_reach.first);
-        job.first_column = static_cast<std::int32_t>(column_reach.first);
-        job.row_step = how.to_stored.linear[1][2];
-        job.column_step = how.to_stored.linear[2][2];
         job.width = end[2] - begin[2];
-        job.row_support = rows.support;
-        job.column_support = columns.support;
         const double scale =
             std::min(32767.0, 2147483647.0 / (static_cast<double>(channel.tone.high) * (rows.support + 1.0)));
+        job.weight_scale = static_cast<float>(scale);
         std::array<float, 2 * kMostPairs> row_slopes, column_slopes;
-        for (std::size_t k = 0; k < row_slopes.size(); ++k) {
+        const auto used = static_cast<std::size_t>(std::max<std::int64_t>(2 * pairs, columns.taps));
+        for (std::size_t k = 0; k < used; ++k) {
             row_slopes[k] = static_cast<float>(scale * static_cast<double>(k) / rows.support);
             column_slopes[k] = static_cast<float>(static_cast<double>(k) / columns.support);
         }
-        job.weight_scale = static_cast<float>(scale);
-        job.row_slopes = row_slopes.data();
-        job.column_slopes = column_slopes.data();
+        job.rows = axis(rows, 1, beneath_rows, row_slopes.data());
+        job.columns = axis(columns, 2, beneath_columns, column_slopes.data());
         job.pairs = pairs;
         job.taps = static_cast<int>(columns.taps);
-        job.edges = row_reach.first < 0 || row_reach.first + row_reach.count > rows.last + 1 ||
-                    column_reach.first < 0 || column_reach.first + column_reach.count > columns.last + 1;
+        job.edges =
+            beyond(beneath_rows, rows) || beyond(beneath_columns, columns) || (linear && how.border == Border::edge);
         job.fills = how.border == Border::constant;
-        job.last_row = static_cast<std::int32_t>(rows.last);
-        job.last_column = static_cast<std::int32_t>(columns.last);
-        job.low_row = rows.low;
-        job.high_row = rows.high;
-        job.low_column = columns.low;
-        job.high_column = columns.high;
         job.gain = static_cast<float>(channel.gain);
         job.bias = static_cast<float>(channel.bias);
         job.background = static_cast<float>(channel.background);
+
+        const bool is_linear = linear && !(job.edges && job.fills);
+        if (is_linear) {
+            job.weight_scale = 32767.0F;
+        }
+        pack(channel, slices[static_cast<std::size_t>(begin[0])], beneath_rows, beneath_columns, is_linear ? 1 : 2,
+             packed);
+        const auto kernel = is_linear ? kernels().make_linear_row : kernels().make_tile_row;
         for (std::int64_t row = begin[1]; row < end[1]; ++row) {
-            job.row = position(1, begin[0], row, begin[2]);
-            job.column = position(2, begin[0], row, begin[2]);
+            const auto at = [&](std::size_t index, const Reach& beneath) {
+                return static_cast<float>(position(index, begin[0], row, begin[2]) -
+                                          static_cast<double>(beneath.first));
+            };
+            job.rows.position = at(1, beneath_rows);
+            job.columns.position = at(2, beneath_columns);
             job.out = out.row(c, begin[0], row) + begin[2];
-            kernels().make_tile_row(job);
+            kernel(job);
             apply_after(channel, how.after[c], job.out, job.width);
         }
     }
@@ -198,28 +232,54 @@ bool stays_in_plane(const Affine& map) noexcept {
     return map.linear[0][1] == 0.0 && map.linear[0][2] == 0.0 && map.linear[1][0] == 0.0 && map.linear[2][0] == 0.0;
 }
 
+std::int64_t tile_count(std::int64_t outputs, std::int64_t size) noexcept {
+    return (outputs + size - 1) / size;
+}
+
+template <class Stored>
+void make_image(const Tiles<Stored>& tiles, std::byte* scratch) noexcept {
+    const Shape& shape = tiles.out.shape;
+    for (std::int64_t c = 0; c < tiles.out.channels; ++c) {
+        for (std::int64_t row = 0; row < shape[1]; row += tiles.size) {
+            for (std::int64_t column = 0; column < shape[2]; column += tiles.size) {
+                tiles.make(c, {0, row, column},
+                           {1, std::min(row + tiles.size, shape[1]), std::min(column + tiles.size, shape[2])},
+                           reinterpret_cast<std::int32_t*>(scratch));
+            }
+        }
+    }
+}
+
+bool suits(const Resampling& how, const Shape& stored) noexcept {
+    const std::array<Axis, 3> axes = how.axes(stored);
+    return how.filter != Filter::nearest && stays_in_plane(how.to_stored) && axes[1].support <= kMostSupport &&
+           axes[2].support <= kMostSupport && stored[1] <= kMostAxis && stored[2] <= kMostAxis;
+}
+
 } // namespace
 
 template <class Stored>
 bool resample_tiles(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads) {
-    const std::array<Axis, 3> axes = how.axes(stored.shape);
-    if (how.filter == Filter::nearest || !stays_in_plane(how.to_stored) || axes[1].support > kMostSupport ||
-        axes[2].support > kMostSupport || stored.shape[1] > kMostAxis || stored.shape[2] > kMostAxis) {
+    if (!suits(how, stored.shape)) {
         return false;
     }
-    const TapTable slices(axes[0], how.to_stored.linear[0][0], how.to_stored.shift[0], out.shape[0]);
+    const std::array<Axis, 3> axes = how.axes(stored.shape);
+    const TapTable slice_taps(axes[0], how.to_stored.linear[0][0], how.to_stored.shift[0], out.shape[0]);
     const std::vector<WordChannel> channels = word_channels(stored, how, out.channels);
-    if (channels.empty() || !copies_slices(slices, out.shape[0])) {
+    if (channels.empty() || !copies_slices(slice_taps, out.shape[0])) {
         return false;
+    }
+    std::vector<std::int64_t> slices;
+    for (const Window& window : slice_taps.windows) {
+        slices.push_back(window.first);
     }
     const WholeRows<Stored> whole(stored);
     const Tiles<Stored> tiles(whole.view(), how, out, channels, slices, axes);
-    const std::int64_t down = (out.shape[1] + tiles.size - 1) / tiles.size;
-    const std::int64_t across = (out.shape[2] + tiles.size - 1) / tiles.size;
+    const std::int64_t down = tile_count(out.shape[1], tiles.size);
+    const std::int64_t across = tile_count(out.shape[2], tiles.size);
     const std::int64_t items = out.channels * out.shape[0] * down * across;
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
-    const KeptScratch scratch(slots,
-                              tiles.pitch() * tiles.packed_pairs() * static_cast<std::int64_t>(sizeof(std::int32_t)));
+    const KeptScratch scratch(slots, tiles.scratch_bytes());
     ThreadPool::instance().run(items, slots, [&](std::int64_t item, int slot) noexcept {
         const std::int64_t plane = item / (down * across);
         const Shape begin{plane % out.shape[0], item / across % down * tiles.size, item % across * tiles.size};
@@ -230,9 +290,52 @@ bool resample_tiles(const StoredView<Stored>& stored, const Resampling& how, con
     return true;
 }
 
-template bool resample_tiles(const StoredView<std::uint8_t>&, const Resampling&, const OutputView&, int);
-template bool resample_tiles(const StoredView<std::int8_t>&, const Resampling&, const OutputView&, int);
-template bool resample_tiles(const StoredView<std::uint16_t>&, const Resampling&, const OutputView&, int);
-template bool resample_tiles(const StoredView<std::int16_t>&, const Resampling&, const OutputView&, int);
+template <class Stored>
+bool resample_tiles_batch(const BatchView<Stored>& batch, const Resampling& how, const Affine* maps,
+                          const OutputView& out, int threads) {
+    const StoredView<Stored>& first = batch.first;
+    if (batch.count < 2 || first.shape[0] != 1 || out.shape[0] != 1 ||
+        first.strides[2] != static_cast<std::int64_t>(sizeof(Stored))) {
+        return false;
+    }
+    const std::vector<WordChannel> channels = word_channels(first, how, out.channels);
+    if (channels.empty()) {
+        return false;
+    }
+    const std::vector<std::int64_t> slices{0};
+    std::int64_t most = 0;
+    const auto tiles_of = [&](const StoredView<Stored>& stored, const Resampling& mapped, const OutputView& target) {
+        return Tiles<Stored>(stored, mapped, target, channels, slices, mapped.axes(stored.shape));
+    };
+    for (std::int64_t i = 0; i < batch.count; ++i) {
+        Resampling mapped = how;
+        mapped.to_stored = maps[i];
+        if (!suits(mapped, first.shape)) {
+            return false;
+        }
+        most = std::max(most, tiles_of(first, mapped, out).scratch_bytes());
+    }
+    const int slots = static_cast<int>(std::min<std::int64_t>(threads, batch.count));
+    const KeptScratch scratch(slots, most);
+    ThreadPool::instance().run(batch.count, slots, [&](std::int64_t i, int slot) noexcept {
+        Resampling mapped = how;
+        mapped.to_stored = maps[i];
+        StoredView<Stored> stored = first;
+        stored.origin += i * batch.stride;
+        OutputView target = out;
+        target.origin += i * out.channels * out.shape[1] * out.shape[2];
+        make_image(tiles_of(stored, mapped, target), scratch.of(slot));
+    });
+    return true;
+}
+
+#define MEDPLUG_INSTANTIATE(Stored)                                                                                    \
+    template bool resample_tiles(const StoredView<Stored>&, const Resampling&, const OutputView&, int);                \
+    template bool resample_tiles_batch(const BatchView<Stored>&, const Resampling&, const Affine*, const OutputView&,  \
+                                       int);
+MEDPLUG_INSTANTIATE(std::uint8_t)
+MEDPLUG_INSTANTIATE(std::int8_t)
+MEDPLUG_INSTANTIATE(std::uint16_t)
+MEDPLUG_INSTANTIATE(std::int16_t)
 
 } // namespace medplug

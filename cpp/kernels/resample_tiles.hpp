@@ -9,4 +9,9 @@ namespace medplug {
 template <class Stored>
 bool resample_tiles(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads);
 
+// Many images at once, map by map; threads share the images, not the tiles.
+template <class Stored>
+bool resample_tiles_batch(const BatchView<Stored>& batch, const Resampling& how, const Affine* maps,
+                          const OutputView& out, int threads);
+
 } // namespace medplug

@@ -12,6 +12,7 @@ namespace medplug {
     template <class Stored>                                                                                            \
     void pack_rows(const RowPack&) noexcept;                                                                           \
     void make_tile_row(const TileRow&) noexcept;                                                                       \
+    void make_linear_row(const TileRow&) noexcept;                                                                     \
     void sum_columns(const ColumnSum&) noexcept;                                                                       \
     constexpr Kernels table{#isa,                                                                                      \
                             sum_rows<std::uint8_t>,                                                                    \
@@ -23,6 +24,7 @@ namespace medplug {
                             pack_rows<std::uint16_t>,                                                                  \
                             pack_rows<std::int16_t>,                                                                   \
                             make_tile_row,                                                                             \
+                            make_linear_row,                                                                           \
                             sum_columns};                                                                              \
     }
 

@@ -63,33 +63,38 @@ struct RowPack {
     const std::byte* rows;
     std::int64_t stride;
     std::int64_t pairs;
+    std::int64_t advance; // rows from pair to pair: 2, or 1 where each row is the upper of one and the lower of another
     std::int64_t columns;
     bool missing_upper, missing_lower;
     const WordTone* tone;
-    std::int32_t* packed; // nothing is written beyond `columns`
+    std::int32_t* packed; // up to kColumnPad - 1 more than `columns` are written
     std::int64_t pitch;
+};
+
+// One stored axis of a tile; positions count from the tile's own first pixel.
+struct TileAxis {
+    float position; // of the first output
+    float step;     // from output to output
+    float support;
+    const float*
+        slopes;         // the triangle's: k times its height over the support, for the pixels k = 0, 1, ... of a window
+    float low, high;    // where `edges`: positions beyond are clamped
+    std::int32_t first; // the stored pixel that the tile's first one is; negative where the tile reaches beyond
+    std::int32_t last;  // of the image
 };
 
 // One row of a tile under any map of the plane: for each output the triangle's weighted mean around its own position,
 // from packed rows. Sums along the rows are whole numbers, along the columns floats.
 struct TileRow {
-    const std::int32_t* packed; // of the stored pixel (first_row, first_column)
-    std::int64_t pitch;         // from pair to pair of rows
-    std::int32_t first_row, first_column;
-    double row, column;           // the position of the first output
-    double row_step, column_step; // from output to output
+    const std::int32_t* packed;
+    std::int64_t pitch; // from pair to pair of rows
+    TileAxis rows, columns;
     std::int64_t width;           // outputs
-    double row_support, column_support;
-    float weight_scale;         // what a row's weight of 1 is as a whole number
-    const float* row_slopes;    // weight_scale * k / row_support for the rows k = 0, 1, ... of a window
-    const float* column_slopes; // k / column_support for its columns
-    int pairs;                  // of rows that a window may touch
-    int taps;                   // columns, likewise
-    // Where the tile reaches beyond the image: pixels outside 0 .. last weigh nothing, positions are clamped.
-    bool edges;
-    bool fills; // what is outside is the background, instead of left out of the mean
-    std::int32_t last_row, last_column;
-    double low_row, high_row, low_column, high_column;
+    float weight_scale;           // what a row's weight of 1 is as a whole number
+    int pairs;                    // of rows that a window may touch
+    int taps;                     // columns, likewise
+    bool edges;                   // the tile reaches beyond the image, where pixels weigh nothing
+    bool fills;                   // what is outside is the background, instead of left out of the mean
     float gain, bias, background; // value = mean * gain + bias, and background * the share outside
     float* out;
 };
@@ -110,6 +115,7 @@ struct Kernels {
     void (*pack_rows_uint16)(const RowPack&) noexcept;
     void (*pack_rows_int16)(const RowPack&) noexcept;
     void (*make_tile_row)(const TileRow&) noexcept;
+    void (*make_linear_row)(const TileRow&) noexcept; // where both supports are 1, from pairs that advance by 1
     void (*sum_columns)(const ColumnSum&) noexcept;
 };
 

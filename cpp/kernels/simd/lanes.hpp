@@ -290,12 +290,27 @@ inline void store_pairs(std::int32_t* to, const RowPair& rows) noexcept {
 #endif
 
 // The first `count` items at `p`, fewer than a register holds, and zeros after them: nothing is read beyond.
+#if defined(MEDPLUG_AVX512)
+inline Words load_some(const std::uint8_t* p, std::int64_t count) noexcept {
+    return {_mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8((1u << count) - 1u, p))};
+}
+inline Words load_some(const std::int8_t* p, std::int64_t count) noexcept {
+    return {_mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8((1u << count) - 1u, p))};
+}
+inline Words load_some(const std::uint16_t* p, std::int64_t count) noexcept {
+    return {_mm512_maskz_loadu_epi16((1u << count) - 1u, p)};
+}
+inline Words load_some(const std::int16_t* p, std::int64_t count) noexcept {
+    return {_mm512_maskz_loadu_epi16((1u << count) - 1u, p)};
+}
+#else
 template <class Stored>
 inline Words load_some(const Stored* p, std::int64_t count) noexcept {
     Stored items[kWords] = {};
     std::memcpy(items, p, static_cast<std::size_t>(count) * sizeof(Stored));
     return load(items);
 }
+#endif
 
 } // namespace
 

@@ -1,74 +1,11 @@
 // The heart of a rotated, antialiased resize. Each output has a window of its own, at a phase of its own, so nothing
 // is shared from output to output but the packed rows beneath: for every output, pairs of rows times pairs of weights
 // for eight columns at once; then, for sixteen outputs side by side, the weights along the columns.
-#include "kernels.hpp"
-
-#if defined(MEDPLUG_AVX512) || defined(MEDPLUG_AVX2)
-#include <immintrin.h>
-#endif
+#include "sixteen.hpp"
 
 namespace medplug::MEDPLUG_ISA {
 
 namespace {
-
-// Sixteen outputs: GCC and Clang split the vectors into the registers that there are. Everything is rounded as it is
-// written, never fused, so every set gives the same bits.
-typedef float Floats __attribute__((vector_size(4 * kLanes)));
-typedef std::int32_t Ints __attribute__((vector_size(4 * kLanes)));
-
-inline Floats floats(Ints values) noexcept {
-    return __builtin_convertvector(values, Floats);
-}
-#if defined(MEDPLUG_AVX512)
-inline Floats not_negative(Floats values) noexcept {
-    return (Floats)_mm512_max_ps((__m512)values, _mm512_setzero_ps());
-}
-inline Ints nearest(Floats values) noexcept {
-    return (Ints)_mm512_cvtps_epi32((__m512)values);
-}
-#else
-inline Floats not_negative(Floats values) noexcept {
-    return values > 0.0F ? values : Floats{};
-}
-// For 0 to 2^22: the sum's last bit is worth 1, so the addition itself rounds, halves to even.
-inline Ints nearest(Floats values) noexcept {
-    return (Ints)(values + 12582912.0F) - 0x4b400000;
-}
-#endif
-inline Floats magnitude(Floats values) noexcept {
-    return (Floats)((Ints)values & (Ints{} + 0x7fffffff));
-}
-
-// Where sixteen windows begin along one axis, counted from the tile's own first pixel, and how far behind its
-// beginning each window's centre lies.
-struct Begins {
-    Ints first;
-    Floats centre;
-};
-
-Begins begins(double position, double step, std::int64_t x, std::int64_t width, double support, std::int32_t tile_first,
-              bool edges, double low, double high) noexcept {
-    // Positions as the exact path has them, in double; relative to the tile they fit a float with room to spare.
-    Begins result;
-    std::int32_t first[kLanes];
-    float centre[kLanes];
-    for (int lane = 0; lane < kLanes; ++lane) {
-        const std::int64_t output = x + lane < width ? x + lane : width - 1; // none beyond what the tile holds
-        double here = position + step * static_cast<double>(output);
-        if (edges) {
-            here = here < low ? low : here;
-            here = here > high ? high : here;
-        }
-        const double from = here - static_cast<double>(tile_first);
-        // The first pixel beyond `from - support`: not negative, since the tile holds every window, so this rounds
-        // down.
-        first[lane] = static_cast<std::int32_t>(from - support) + 1;
-        centre[lane] = static_cast<float>(from - static_cast<double>(first[lane]));
-    }
-    __builtin_memcpy(&result.first, first, sizeof first);
-    __builtin_memcpy(&result.centre, centre, sizeof centre);
-    return result;
-}
 
 // Sums over pairs of rows, for eight columns from `from` on, times one output's weights, two in an integer. `known` is
 // the number of pairs where the compiler may know it, else 0.
@@ -176,17 +113,15 @@ inline Floats inside(Ints first, int k, std::int32_t tile_first, std::int32_t la
 
 template <bool edges, int known>
 void make_lanes(const TileRow& job, std::int64_t x, float* out) noexcept {
-    Begins rows =
-        begins(job.row, job.row_step, x, job.width, job.row_support, job.first_row, edges, job.low_row, job.high_row);
-    const Begins columns = begins(job.column, job.column_step, x, job.width, job.column_support, job.first_column,
-                                  edges, job.low_column, job.high_column);
+    Begins rows = begins<edges>(job.rows, x, job.width);
+    const Begins columns = begins<edges>(job.columns, x, job.width);
     // Packed pairs begin at even rows; an odd window begins one earlier, with a weight of zero.
     const Ints odd = rows.first & 1;
     rows.first -= odd;
     rows.centre += floats(odd);
 
-    const Triangle down{rows.centre * job.row_slopes[1], job.row_slopes, job.weight_scale};
-    const Triangle across{columns.centre * job.column_slopes[1], job.column_slopes, 1.0F};
+    const Triangle down{rows.centre * job.rows.slopes[1], job.rows.slopes, job.weight_scale};
+    const Triangle across{columns.centre * job.columns.slopes[1], job.columns.slopes, 1.0F};
     Ints weights[kMostPairs];
     Ints row_total = {};
     Floats row_whole = {};
@@ -197,7 +132,7 @@ void make_lanes(const TileRow& job, std::int64_t x, float* out) noexcept {
             Floats weight = down.at(2 * pair + i);
             if (edges) {
                 row_whole += weight;
-                weight *= inside(rows.first, 2 * pair + i, job.first_row, job.last_row);
+                weight *= inside(rows.first, 2 * pair + i, job.rows.first, job.rows.last);
             }
             both[i] = nearest(weight);
             row_total += both[i];
@@ -221,7 +156,7 @@ void make_lanes(const TileRow& job, std::int64_t x, float* out) noexcept {
             Floats weight = across.at(k);
             if (edges) {
                 column_whole += weight;
-                weight *= inside(columns.first, k, job.first_column, job.last_column);
+                weight *= inside(columns.first, k, job.columns.first, job.columns.last);
             }
             column_total += weight;
             sum += weight * floats(turned[i]);

@@ -10,25 +10,20 @@ void pack_rows_as(const RowPack& job) noexcept {
     const Words nothing = broadcast(0);
     const std::byte* row = job.rows;
     std::int32_t* packed = job.packed;
-    for (std::int64_t k = 0; k < job.pairs; ++k, row += 2 * job.stride, packed += job.pitch) {
+    for (std::int64_t k = 0; k < job.pairs; ++k, row += job.advance * job.stride, packed += job.pitch) {
         const auto* upper = reinterpret_cast<const Stored*>(row);
         const auto* lower = reinterpret_cast<const Stored*>(row + job.stride);
-        std::int64_t x = 0;
-        for (; x + kWords <= job.columns; x += kWords) {
-            const Words above = job.missing_upper ? nothing : curve.of<plain>(load(upper + x));
-            const Words below = job.missing_lower ? nothing : curve.of<plain>(load(lower + x));
+        for (std::int64_t x = 0; x < job.columns; x += kWords) {
+            const std::int64_t left = job.columns - x;
+            const auto read = [&](const Stored* from) noexcept {
+                return curve.of<plain>(left >= kWords ? load(from + x) : load_some(from + x, left));
+            };
+            const Words above = job.missing_upper ? nothing : read(upper);
+            const Words below = job.missing_lower ? nothing : read(lower);
             store_pairs(packed + x, pair(above, below));
             // Rows lie pages apart, which no hardware prefetcher follows; three pairs ahead took 0.4 ms off 2.5.
             __builtin_prefetch(row + 6 * job.stride + x * static_cast<std::int64_t>(sizeof(Stored)));
             __builtin_prefetch(row + 7 * job.stride + x * static_cast<std::int64_t>(sizeof(Stored)));
-        }
-        if (x < job.columns) {
-            const std::int64_t count = job.columns - x;
-            const Words above = job.missing_upper ? nothing : curve.of<plain>(load_some(upper + x, count));
-            const Words below = job.missing_lower ? nothing : curve.of<plain>(load_some(lower + x, count));
-            std::int32_t last[kWords];
-            store_pairs(last, pair(above, below));
-            std::memcpy(packed + x, last, static_cast<std::size_t>(count) * sizeof *last);
         }
     }
 }

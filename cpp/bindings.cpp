@@ -203,11 +203,23 @@ std::vector<Tone> tones_of(const py::sequence& tones, const std::string& name, s
     return result;
 }
 
+double number_of(const py::handle& value, const std::string& name) {
+    try {
+        return py::float_(py::reinterpret_borrow<py::object>(value)).cast<double>();
+    } catch (const py::error_already_set& error) {
+        if (!error.matches(PyExc_OverflowError)) {
+            throw;
+        }
+        refuse(name + " is beyond every double; a finite number of at most 1e100 is needed");
+    }
+}
+
 std::vector<double> numbers_of(const py::sequence& values, const std::string& name) {
     std::vector<double> numbers;
     for (const py::handle& value : values) {
-        numbers.push_back(py::float_(py::reinterpret_borrow<py::object>(value)).cast<double>());
-        check_finite(numbers.back(), name + "[" + std::to_string(numbers.size() - 1) + "]");
+        const std::string place = name + "[" + std::to_string(numbers.size()) + "]";
+        numbers.push_back(number_of(value, place));
+        check_finite(numbers.back(), place);
     }
     return numbers;
 }

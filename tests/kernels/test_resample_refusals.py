@@ -191,6 +191,8 @@ def test_fills_are_finite_and_one_for_each_output_channel():
         run(noise(SHAPE), SHAPE, EYE, fill=[0, 0])
     with pytest.raises(ValueError, match=r"fill\[0\] is nan"):
         run(noise(SHAPE), SHAPE, EYE, fill=[np.nan])
+    with pytest.raises(ValueError, match=r"fill\[0\] is beyond every double"):
+        run(noise(SHAPE), SHAPE, EYE, fill=[10**400])
 
 
 @pytest.mark.parametrize(

@@ -43,4 +43,4 @@ def prove(bug: Bug, environment: Mapping[str, str], module: str = "_planted_bug"
 def _call(module: str, call: str, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     code = f"import {module}; {module}.{call}"
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600, check=False)

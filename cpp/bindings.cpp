@@ -185,7 +185,7 @@ class OwnedTone {
 };
 
 // One tone per output channel; `held` keeps them alive while the GIL is free.
-std::vector<Tone> tones_of(const py::sequence& tones, const std::string& name, std::int64_t channels,
+std::vector<Tone> tones_of(const py::tuple& tones, const std::string& name, std::int64_t channels,
                            std::vector<py::object>& held) {
     if (static_cast<std::int64_t>(py::len(tones)) != channels) {
         refuse(name + " has " + std::to_string(py::len(tones)) + " tones for " + std::to_string(channels) +
@@ -323,9 +323,12 @@ Border border_of(const std::string& name) {
 }
 
 void resample_python(const py::object& stored_object, const py::object& out_object, const py::object& to_stored,
-                     const py::object& matrix_object, const py::sequence& before, const py::sequence& after,
+                     const py::object& matrix_object, const py::sequence& before_items, const py::sequence& after_items,
                      const std::string& filter, const std::string& border, const py::sequence& fill_values,
                      std::int64_t thread_count) {
+    // Sequences and their items may run code of the caller's, which may change the arrays: the arrays come last.
+    const py::tuple before(before_items), after(after_items);
+    const std::vector<double> fill = numbers_of(fill_values, "fill");
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() != 3 && stored.ndim() != 4) {
         refuse("stored has shape " + shape_of(stored) + "; [channels, (slices,) rows, columns] is needed");
@@ -336,7 +339,6 @@ void resample_python(const py::object& stored_object, const py::object& out_obje
     std::vector<py::object> held;
     const std::vector<Tone> before_tones = tones_of(before, "before", out.channels, held);
     const std::vector<Tone> after_tones = tones_of(after, "after", out.channels, held);
-    const std::vector<double> fill = numbers_of(fill_values, "fill");
     if (static_cast<std::int64_t>(fill.size()) != out.channels) {
         refuse("fill has " + std::to_string(fill.size()) + " values for " + std::to_string(out.channels) +
                " output channels; give one each");
@@ -367,12 +369,12 @@ std::vector<double> percentiles_of(const py::array& stored, const std::vector<do
 }
 
 py::list percentiles_python(const py::object& stored_object, const py::sequence& q, std::int64_t threads) {
+    const std::vector<double> percentages = numbers_of(q, "q"); // may run code of the caller's, so it comes first
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() < 1 || stored.ndim() > 4) {
         refuse("stored has " + std::to_string(stored.ndim()) + " axes; 1 to 4 are accepted: reshape it");
     }
     check_sizes(stored, "stored");
-    const std::vector<double> percentages = numbers_of(q, "q");
     for (const double percentage : percentages) {
         if (percentage < 0.0 || percentage > 100.0) {
             refuse("q holds " + std::to_string(percentage) + "; percentages from 0 to 100 are needed");

@@ -184,6 +184,21 @@ class OwnedTone {
     Tone tone_;
 };
 
+// What Python made by Tone.__new__ alone has no value, and pybind11's own cast would hand out raw memory for one.
+const OwnedTone& owned_tone(const py::handle& value, const std::string& name) {
+    if (!py::isinstance<OwnedTone>(value)) {
+        throw py::type_error(name + " is a " + type_name(value) + ", not a Tone");
+    }
+    if (!reinterpret_cast<py::detail::instance*>(value.ptr())->get_value_and_holder().holder_constructed()) {
+        throw py::type_error(name + " is a Tone that was never initialised; call Tone(...)");
+    }
+    return value.cast<const OwnedTone&>();
+}
+
+const Tone& self_tone(const py::object& self) {
+    return owned_tone(self, "self").tone();
+}
+
 // One tone per output channel; `held` keeps them alive while the GIL is free.
 std::vector<Tone> tones_of(const py::tuple& tones, const std::string& name, std::int64_t channels,
                            std::vector<py::object>& held) {
@@ -193,12 +208,8 @@ std::vector<Tone> tones_of(const py::tuple& tones, const std::string& name, std:
     }
     std::vector<Tone> result;
     for (const py::handle& item : tones) {
-        if (!py::isinstance<OwnedTone>(item)) {
-            throw py::type_error(name + "[" + std::to_string(result.size()) + "] is a " + type_name(item) +
-                                 ", not a Tone");
-        }
+        result.push_back(owned_tone(item, name + "[" + std::to_string(result.size()) + "]").tone());
         held.push_back(py::reinterpret_borrow<py::object>(item));
-        result.push_back(item.cast<const OwnedTone&>().tone());
     }
     return result;
 }
@@ -401,17 +412,16 @@ PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
              py::kw_only(), "table"_a = py::none(), "first"_a = 0, "slope"_a = 1.0, "intercept"_a = 0.0,
              "low"_a = -infinity, "high"_a = infinity, "sigmoid"_a = false, "gamma"_a = 1.0, "scale"_a = 1.0,
              "offset"_a = 0.0)
-        .def_property_readonly("table",
-                               [](const py::object& self) { return self.cast<const OwnedTone&>().table(self); })
-        .def_property_readonly("first", [](const OwnedTone& self) { return self.tone().first; })
-        .def_property_readonly("slope", [](const OwnedTone& self) { return self.tone().slope; })
-        .def_property_readonly("intercept", [](const OwnedTone& self) { return self.tone().intercept; })
-        .def_property_readonly("low", [](const OwnedTone& self) { return self.tone().low; })
-        .def_property_readonly("high", [](const OwnedTone& self) { return self.tone().high; })
-        .def_property_readonly("sigmoid", [](const OwnedTone& self) { return self.tone().sigmoid; })
-        .def_property_readonly("gamma", [](const OwnedTone& self) { return self.tone().gamma; })
-        .def_property_readonly("scale", [](const OwnedTone& self) { return self.tone().scale; })
-        .def_property_readonly("offset", [](const OwnedTone& self) { return self.tone().offset; });
+        .def_property_readonly("table", [](const py::object& self) { return owned_tone(self, "self").table(self); })
+        .def_property_readonly("first", [](const py::object& self) { return self_tone(self).first; })
+        .def_property_readonly("slope", [](const py::object& self) { return self_tone(self).slope; })
+        .def_property_readonly("intercept", [](const py::object& self) { return self_tone(self).intercept; })
+        .def_property_readonly("low", [](const py::object& self) { return self_tone(self).low; })
+        .def_property_readonly("high", [](const py::object& self) { return self_tone(self).high; })
+        .def_property_readonly("sigmoid", [](const py::object& self) { return self_tone(self).sigmoid; })
+        .def_property_readonly("gamma", [](const py::object& self) { return self_tone(self).gamma; })
+        .def_property_readonly("scale", [](const py::object& self) { return self_tone(self).scale; })
+        .def_property_readonly("offset", [](const py::object& self) { return self_tone(self).offset; });
     m.def("resample", &resample_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(), "matrix"_a = py::none(),
           "before"_a, "after"_a, "filter"_a, "border"_a, "fill"_a, "threads"_a = 1);
     m.def("percentiles", &percentiles_python, "stored"_a, "q"_a, py::kw_only(), "threads"_a = 1);

@@ -24,7 +24,7 @@ def lint(session: nox.Session) -> None:
     session.install("-c", "constraints.txt", "ruff", "clang-format")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("bash", "-c", "clang-format --dry-run -Werror cpp/*.cpp cpp/kernels/*", external=True)
+    session.run("bash", "-c", "clang-format --dry-run -Werror cpp/*.[ch]pp cpp/kernels/*", external=True)
 
 
 @nox.session
@@ -40,3 +40,40 @@ def docs(session: nox.Session) -> None:
     """Build the site into docs/_build; warnings are errors."""
     install(session, "all,docs")
     session.run("sphinx-build", "-W", "-n", "docs", "docs/_build")
+
+
+BUILD = ("cmake", "ninja", "numpy", "pybind11")
+KERNEL_TESTS = (*BUILD, "hypothesis", "pytest", "pytest-timeout")
+
+
+def run_module(session: nox.Session, module: str, *arguments: str) -> None:
+    """Run a developers' command of tests/."""
+    session.run("python", "-m", module, *arguments, *session.posargs, env={"PYTHONPATH": "tests"})
+
+
+@nox.session
+def asan(session: nox.Session) -> None:
+    """Run the kernel tests under AddressSanitizer, once it has caught a planted bug; arguments go to pytest."""
+    session.install("-c", "constraints.txt", *KERNEL_TESTS, "pillow", "pydicom", "torch")
+    run_module(session, "sanitizers.run", "address")
+
+
+@nox.session
+def ubsan(session: nox.Session) -> None:
+    """Run the kernel tests under UndefinedBehaviorSanitizer, once it has caught planted bugs."""
+    session.install("-c", "constraints.txt", *KERNEL_TESTS, "pillow", "pydicom", "torch")
+    run_module(session, "sanitizers.run", "undefined")
+
+
+@nox.session
+def tsan(session: nox.Session) -> None:
+    """Run the kernel tests, but for those that need torch, under ThreadSanitizer, once it has caught a planted race."""
+    session.install("-c", "constraints.txt", *KERNEL_TESTS)
+    run_module(session, "sanitizers.run", "thread")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Fuzz the kernels and their binding, 10 s each: `nox -s fuzz -- --seconds 3600` for longer."""
+    session.install("-c", "constraints.txt", *BUILD, "atheris")
+    run_module(session, "fuzz.run")

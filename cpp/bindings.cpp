@@ -184,8 +184,23 @@ class OwnedTone {
     Tone tone_;
 };
 
+// What Python made by Tone.__new__ alone has no value, and pybind11's own cast would hand out raw memory for one.
+const OwnedTone& owned_tone(const py::handle& value, const std::string& name) {
+    if (!py::isinstance<OwnedTone>(value)) {
+        throw py::type_error(name + " is a " + type_name(value) + ", not a Tone");
+    }
+    if (!reinterpret_cast<py::detail::instance*>(value.ptr())->get_value_and_holder().holder_constructed()) {
+        throw py::type_error(name + " is a Tone that was never initialised; call Tone(...)");
+    }
+    return value.cast<const OwnedTone&>();
+}
+
+const Tone& self_tone(const py::object& self) {
+    return owned_tone(self, "self").tone();
+}
+
 // One tone per output channel; `held` keeps them alive while the GIL is free.
-std::vector<Tone> tones_of(const py::sequence& tones, const std::string& name, std::int64_t channels,
+std::vector<Tone> tones_of(const py::tuple& tones, const std::string& name, std::int64_t channels,
                            std::vector<py::object>& held) {
     if (static_cast<std::int64_t>(py::len(tones)) != channels) {
         refuse(name + " has " + std::to_string(py::len(tones)) + " tones for " + std::to_string(channels) +
@@ -193,21 +208,29 @@ std::vector<Tone> tones_of(const py::sequence& tones, const std::string& name, s
     }
     std::vector<Tone> result;
     for (const py::handle& item : tones) {
-        if (!py::isinstance<OwnedTone>(item)) {
-            throw py::type_error(name + "[" + std::to_string(result.size()) + "] is a " + type_name(item) +
-                                 ", not a Tone");
-        }
+        result.push_back(owned_tone(item, name + "[" + std::to_string(result.size()) + "]").tone());
         held.push_back(py::reinterpret_borrow<py::object>(item));
-        result.push_back(item.cast<const OwnedTone&>().tone());
     }
     return result;
+}
+
+double number_of(const py::handle& value, const std::string& name) {
+    try {
+        return py::float_(py::reinterpret_borrow<py::object>(value)).cast<double>();
+    } catch (const py::error_already_set& error) {
+        if (!error.matches(PyExc_OverflowError)) {
+            throw;
+        }
+        refuse(name + " is beyond every double; a finite number of at most 1e100 is needed");
+    }
 }
 
 std::vector<double> numbers_of(const py::sequence& values, const std::string& name) {
     std::vector<double> numbers;
     for (const py::handle& value : values) {
-        numbers.push_back(py::float_(py::reinterpret_borrow<py::object>(value)).cast<double>());
-        check_finite(numbers.back(), name + "[" + std::to_string(numbers.size() - 1) + "]");
+        const std::string place = name + "[" + std::to_string(numbers.size()) + "]";
+        numbers.push_back(number_of(value, place));
+        check_finite(numbers.back(), place);
     }
     return numbers;
 }
@@ -331,38 +354,48 @@ Border border_of(const std::string& name) {
     refuse("no border named '" + name + "'; there are edge, constant");
 }
 
-// What one call says besides its images, checked; it keeps alive what the kernels point to while the GIL is free.
-struct Arguments {
-    std::optional<std::vector<double>> matrix;
-    std::vector<py::object> held;
-    std::vector<Tone> before, after;
-    std::vector<double> fill;
-    Filter filter;
-    Border border;
-    int threads;
+// What one call says besides its arrays. Sequences and their items may run code of the caller's, which may change the
+// arrays: so they are read first, and `check` follows once the arrays are known. Keeps alive what the kernels point to
+// while the GIL is free.
+class Arguments {
+  public:
+    Arguments(const py::sequence& before, const py::sequence& after, const std::string& filter,
+              const std::string& border, const py::sequence& fill, std::int64_t threads)
+        : before_items_(before), after_items_(after), fill_(numbers_of(fill, "fill")), filter_(filter_of(filter)),
+          border_(border_of(border)), threads_(check_threads(threads)) {}
 
-    Arguments(std::int64_t stored_channels, std::int64_t channels, const py::object& matrix_object,
-              const py::sequence& before_tones, const py::sequence& after_tones, const std::string& filter_name,
-              const std::string& border_name, const py::sequence& fill_values, std::int64_t thread_count)
-        : matrix(matrix_of(matrix_object, stored_channels, channels)),
-          before(tones_of(before_tones, "before", channels, held)),
-          after(tones_of(after_tones, "after", channels, held)), fill(numbers_of(fill_values, "fill")),
-          filter(filter_of(filter_name)), border(border_of(border_name)), threads(check_threads(thread_count)) {
-        if (static_cast<std::int64_t>(fill.size()) != channels) {
-            refuse("fill has " + std::to_string(fill.size()) + " values for " + std::to_string(channels) +
+    void check(const py::object& matrix, std::int64_t stored_channels, std::int64_t channels) {
+        matrix_ = matrix_of(matrix, stored_channels, channels);
+        before_ = tones_of(before_items_, "before", channels, held_);
+        after_ = tones_of(after_items_, "after", channels, held_);
+        if (static_cast<std::int64_t>(fill_.size()) != channels) {
+            refuse("fill has " + std::to_string(fill_.size()) + " values for " + std::to_string(channels) +
                    " output channels; give one each");
         }
     }
 
     Resampling resampling(const Affine& to_stored) const {
-        return {to_stored, filter, border, matrix ? matrix->data() : nullptr, before.data(), after.data(), fill.data()};
+        return {to_stored,      filter_,       border_,     matrix_ ? matrix_->data() : nullptr,
+                before_.data(), after_.data(), fill_.data()};
     }
+    int threads() const { return threads_; }
+
+  private:
+    py::tuple before_items_, after_items_;
+    std::vector<double> fill_;
+    Filter filter_;
+    Border border_;
+    int threads_;
+    std::optional<std::vector<double>> matrix_;
+    std::vector<Tone> before_, after_;
+    std::vector<py::object> held_;
 };
 
 void resample_python(const py::object& stored_object, const py::object& out_object, const py::object& to_stored,
                      const py::object& matrix, const py::sequence& before, const py::sequence& after,
                      const std::string& filter, const std::string& border, const py::sequence& fill,
                      std::int64_t threads) {
+    Arguments arguments(before, after, filter, border, fill, threads);
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() != 3 && stored.ndim() != 4) {
         refuse("stored has shape " + shape_of(stored) + "; [channels, (slices,) rows, columns] is needed");
@@ -370,12 +403,12 @@ void resample_python(const py::object& stored_object, const py::object& out_obje
     check_sizes(stored, "stored");
     const py::ssize_t axes = stored.ndim() - 1;
     const OutputView out = output_of(out_object, stored, axes);
-    const Arguments arguments(stored.shape(0), out.channels, matrix, before, after, filter, border, fill, threads);
+    arguments.check(matrix, stored.shape(0), out.channels);
     const Resampling how = arguments.resampling(affines_of(to_stored, axes, 0).front());
     with_stored_type(stored, [&](auto item) {
         const auto view = view_of<decltype(item)>(stored, axes == 2);
         const py::gil_scoped_release release;
-        resample(view, how, out, arguments.threads);
+        resample(view, how, out, arguments.threads());
     });
 }
 
@@ -383,6 +416,7 @@ void resample_batch_python(const py::object& stored_object, const py::object& ou
                            const py::object& matrix, const py::sequence& before, const py::sequence& after,
                            const std::string& filter, const std::string& border, const py::sequence& fill,
                            std::int64_t threads) {
+    Arguments arguments(before, after, filter, border, fill, threads);
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() != 4 && stored.ndim() != 5) {
         refuse("stored has shape " + shape_of(stored) + "; [images, channels, (slices,) rows, columns] is needed");
@@ -391,17 +425,16 @@ void resample_batch_python(const py::object& stored_object, const py::object& ou
     const py::ssize_t axes = stored.ndim() - 2;
     const OutputView out = output_of(out_object, stored, axes);
     const std::int64_t images = stored.shape(0);
-    if (as_array(out_object, "out").shape(0) != images) {
-        refuse("out has shape " + shape_of(as_array(out_object, "out")) + " for " + std::to_string(images) +
-               " images; give one each");
+    if (const py::array given = as_array(out_object, "out"); given.shape(0) != images) {
+        refuse("out has shape " + shape_of(given) + " for " + std::to_string(images) + " images; give one each");
     }
-    const Arguments arguments(stored.shape(1), out.channels, matrix, before, after, filter, border, fill, threads);
+    arguments.check(matrix, stored.shape(1), out.channels);
     const std::vector<Affine> maps = affines_of(to_stored, axes, images);
     const py::array first = stored[py::int_(0)].cast<py::array>();
     with_stored_type(stored, [&](auto item) {
         const BatchView<decltype(item)> batch{view_of<decltype(item)>(first, axes == 2), images, stored.strides(0)};
         const py::gil_scoped_release release;
-        resample_batch(batch, arguments.resampling(maps.front()), maps.data(), out, arguments.threads);
+        resample_batch(batch, arguments.resampling(maps.front()), maps.data(), out, arguments.threads());
     });
 }
 
@@ -416,12 +449,12 @@ std::vector<double> percentiles_of(const py::array& stored, const std::vector<do
 }
 
 py::list percentiles_python(const py::object& stored_object, const py::sequence& q, std::int64_t threads) {
+    const std::vector<double> percentages = numbers_of(q, "q"); // may run code of the caller's, so it comes first
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() < 1 || stored.ndim() > 4) {
         refuse("stored has " + std::to_string(stored.ndim()) + " axes; 1 to 4 are accepted: reshape it");
     }
     check_sizes(stored, "stored");
-    const std::vector<double> percentages = numbers_of(q, "q");
     for (const double percentage : percentages) {
         if (percentage < 0.0 || percentage > 100.0) {
             refuse("q holds " + std::to_string(percentage) + "; percentages from 0 to 100 are needed");
@@ -448,17 +481,16 @@ PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
              py::kw_only(), "table"_a = py::none(), "first"_a = 0, "slope"_a = 1.0, "intercept"_a = 0.0,
              "low"_a = -infinity, "high"_a = infinity, "sigmoid"_a = false, "gamma"_a = 1.0, "scale"_a = 1.0,
              "offset"_a = 0.0)
-        .def_property_readonly("table",
-                               [](const py::object& self) { return self.cast<const OwnedTone&>().table(self); })
-        .def_property_readonly("first", [](const OwnedTone& self) { return self.tone().first; })
-        .def_property_readonly("slope", [](const OwnedTone& self) { return self.tone().slope; })
-        .def_property_readonly("intercept", [](const OwnedTone& self) { return self.tone().intercept; })
-        .def_property_readonly("low", [](const OwnedTone& self) { return self.tone().low; })
-        .def_property_readonly("high", [](const OwnedTone& self) { return self.tone().high; })
-        .def_property_readonly("sigmoid", [](const OwnedTone& self) { return self.tone().sigmoid; })
-        .def_property_readonly("gamma", [](const OwnedTone& self) { return self.tone().gamma; })
-        .def_property_readonly("scale", [](const OwnedTone& self) { return self.tone().scale; })
-        .def_property_readonly("offset", [](const OwnedTone& self) { return self.tone().offset; });
+        .def_property_readonly("table", [](const py::object& self) { return owned_tone(self, "self").table(self); })
+        .def_property_readonly("first", [](const py::object& self) { return self_tone(self).first; })
+        .def_property_readonly("slope", [](const py::object& self) { return self_tone(self).slope; })
+        .def_property_readonly("intercept", [](const py::object& self) { return self_tone(self).intercept; })
+        .def_property_readonly("low", [](const py::object& self) { return self_tone(self).low; })
+        .def_property_readonly("high", [](const py::object& self) { return self_tone(self).high; })
+        .def_property_readonly("sigmoid", [](const py::object& self) { return self_tone(self).sigmoid; })
+        .def_property_readonly("gamma", [](const py::object& self) { return self_tone(self).gamma; })
+        .def_property_readonly("scale", [](const py::object& self) { return self_tone(self).scale; })
+        .def_property_readonly("offset", [](const py::object& self) { return self_tone(self).offset; });
     m.def("resample", &resample_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(), "matrix"_a = py::none(),
           "before"_a, "after"_a, "filter"_a, "border"_a, "fill"_a, "threads"_a = 1);
     m.def("resample_batch", &resample_batch_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(),

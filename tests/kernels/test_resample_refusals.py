@@ -191,6 +191,20 @@ def test_fills_are_finite_and_one_for_each_output_channel():
         run(noise(SHAPE), SHAPE, EYE, fill=[0, 0])
     with pytest.raises(ValueError, match=r"fill\[0\] is nan"):
         run(noise(SHAPE), SHAPE, EYE, fill=[np.nan])
+    with pytest.raises(ValueError, match=r"fill\[0\] is beyond every double"):
+        run(noise(SHAPE), SHAPE, EYE, fill=[10**400])
+
+
+def test_arrays_are_looked_at_after_the_numbers_whose_code_may_change_them():
+    stored = noise((3, 4, 4))
+
+    class Reshaping:
+        def __float__(self):
+            stored.resize((1, 12, 4), refcheck=False)
+            return 0.0
+
+    with pytest.raises(ValueError, match="stored has 1 channels and out has 3"):
+        run(stored, (3, 4, 4), EYE, fill=[Reshaping(), 0.0, 0.0])
 
 
 @pytest.mark.parametrize(

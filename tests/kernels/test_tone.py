@@ -141,3 +141,14 @@ def test_senseless_numbers_are_refused(arguments, message):
 def test_a_table_of_another_type_is_refused():
     with pytest.raises(TypeError, match="table holds float64; float32"):
         Tone(table=np.zeros(3))
+
+
+@pytest.mark.parametrize("attribute", ["table", "first", "slope", "low", "sigmoid"])
+def test_a_tone_that_was_never_initialised_has_no_attributes(attribute):
+    with pytest.raises(TypeError, match="self is a Tone that was never initialised"):
+        getattr(Tone.__new__(Tone), attribute)
+
+
+def test_a_tone_that_was_never_initialised_is_refused():
+    with pytest.raises(TypeError, match=r"before\[0\] is a Tone that was never initialised; call Tone"):
+        run(np.zeros((1, 2, 2), np.uint8), (1, 2, 2), np.eye(2, 3), before=[Tone.__new__(Tone)])

@@ -71,9 +71,8 @@ def _panel(shown: list[tuple[Row, float]], left: float, top: float) -> list[str]
         mark = "ours" if row.library == "medplug" else "close" if row.answer == "close" else "peer"
         weight = "ink name" if mark == "ours" else "ink"
         drawn.append(_text(left + _LABEL - 6, y + 12, f"{row.library}: {row.how}", weight, "end"))
-        drawn.append(
-            f'<rect class="{mark}" x="{origin:.1f}" y="{y + 2:.1f}" width="{length:.1f}" height="{_ROW - 4}"/>'
-        )
+        box = f'x="{origin:.1f}" y="{y + 2:.1f}" width="{length:.1f}" height="{_ROW - 4:.1f}"'
+        drawn.append(f'<rect class="{mark}" {box}/>')
         faster = "" if mark != "ours" or row.ratio is None else f"  ({row.ratio:.2f} x)"
         drawn.append(_text(origin + length + 5, y + 12, f"{ms:.3g}{faster}", weight))
     return drawn

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from .reference import expected, places
+from .reference import PLACES, expected, places
 from .work import Work
 
 Answer = Literal["exact", "close", "wrong"]
@@ -34,11 +34,11 @@ class Verdict:
 
 
 class Checker:
-    """The reference answer of one item, worked out once."""
+    """The reference answer of one item at so many places, worked out once."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, count: int = PLACES) -> None:
         self._work = work
-        self._places = places(work)
+        self._places = places(work, count)
         self._expected = expected(work, self._places)
 
     def judge(self, answer: NDArray[Any]) -> Verdict:

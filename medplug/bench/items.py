@@ -43,9 +43,9 @@ def centred(linear: NDArray[np.float64], stored: Sequence[int], shape: Sequence[
     return np.column_stack([linear, shift])
 
 
-def _resized(size: int, small: bool) -> Work:
-    stored = _film(small)
-    shape = _shrunk((size, size), small)
+def _resized(size: int, by: int) -> Work:
+    stored = _film(by)
+    shape = _shrunk((size, size), by)
     linear = np.diag(np.array(stored.shape) / shape)
     return Work(
         name=f"radiograph-{size}",
@@ -60,9 +60,9 @@ def _resized(size: int, small: bool) -> Work:
     )
 
 
-def _turned(small: bool) -> Work:
-    stored = _film(small)
-    crop, shape = _shrunk((1792, 1792), small), _shrunk((512, 512), small)
+def _turned(by: int) -> Work:
+    stored = _film(by)
+    crop, shape = _shrunk((1792, 1792), by), _shrunk((512, 512), by)
     linear = turn(_DEGREES) * (crop[0] / shape[0])
     return Work(
         name="radiograph-turned",
@@ -81,8 +81,8 @@ def _turned(small: bool) -> Work:
     )
 
 
-def _augmented(small: bool) -> Work:
-    count, size, to = (4, 256, 56) if small else (16, 1024, 224)
+def _augmented(by: int) -> Work:
+    count, size, to = max(4, 16 // by), 1024 // by, 224 // by
     rng = np.random.default_rng([_SEED, 5])
     maps, draws = [], []
     for _ in range(count):
@@ -108,8 +108,8 @@ def _augmented(small: bool) -> Work:
     )
 
 
-def _volume(turns: Sequence[tuple[float, int]], name: str, title: str, small: bool) -> Work:
-    stored = _scan(small)
+def _volume(turns: Sequence[tuple[float, int]], name: str, title: str, by: int) -> Work:
+    stored = _scan(by)
     spacing, mm = np.array([2.5, 0.7, 0.7]), 1.5
     shape = tuple(int(n) for n in np.round(np.array(stored.shape) * spacing / mm))
     linear = np.diag(mm / spacing)
@@ -139,8 +139,8 @@ def _volume(turns: Sequence[tuple[float, int]], name: str, title: str, small: bo
     )
 
 
-def _tiles(small: bool) -> Work:
-    stored = tiles(_SEED, 100 if small else 10_000, 28)
+def _tiles(by: int) -> Work:
+    stored = tiles(_SEED, 10_000 // by**2, 28)
     angles = np.random.default_rng([_SEED, 6]).uniform(-20, 20, len(stored))
     return Work(
         name="tiles",
@@ -154,9 +154,9 @@ def _tiles(small: bool) -> Work:
     )
 
 
-def _mask(small: bool) -> Work:
-    rows, columns = _shrunk((2500, 2048), small)
-    crop, shape = _shrunk((1792, 1792), small), _shrunk((512, 512), small)
+def _mask(by: int) -> Work:
+    rows, columns = _shrunk((2500, 2048), by)
+    crop, shape = _shrunk((1792, 1792), by), _shrunk((512, 512), by)
     return Work(
         name="mask",
         title=f"mask of a radiograph turned by {_DEGREES} degrees, cropped, to 512 x 512, nearest",
@@ -171,22 +171,22 @@ def _mask(small: bool) -> Work:
 
 
 @cache
-def _film(small: bool) -> NDArray[np.uint16]:
-    return radiograph(_SEED, *_shrunk((2500, 2048), small))
+def _film(by: int) -> NDArray[np.uint16]:
+    return radiograph(_SEED, *_shrunk((2500, 2048), by))
 
 
 @cache
-def _scan(small: bool) -> NDArray[np.int16]:
-    return tomogram(_SEED, *((40, 64, 64) if small else (200, 512, 512)))
+def _scan(by: int) -> NDArray[np.int16]:
+    return tomogram(_SEED, 200 // by, 512 // by, 512 // by)
 
 
-def _shrunk(shape: tuple[int, int], small: bool) -> tuple[int, int]:
-    return (shape[0] // 8, shape[1] // 8) if small else shape
+def _shrunk(shape: tuple[int, int], by: int) -> tuple[int, int]:
+    return shape[0] // by, shape[1] // by
 
 
 _TO_15 = "CT of 0.7 x 0.7 x 2.5 mm to 1.5 mm"
 
-ITEMS: dict[str, Callable[[bool], Work]] = {
+ITEMS: dict[str, Callable[[int], Work]] = {
     "radiograph-512": partial(_resized, 512),
     "radiograph-224": partial(_resized, 224),
     "radiograph-1024": partial(_resized, 1024),
@@ -201,8 +201,8 @@ ITEMS: dict[str, Callable[[bool], Work]] = {
 }
 
 
-def build(name: str, small: bool = False) -> Work:
-    """Make an item's data; `small` shrinks it for a test. `CallError` for a name that is none."""
+def build(name: str, shrink: int = 1) -> Work:
+    """Make an item's data, each side divided by `shrink`: 8 serves tests. `CallError` for a name that is none."""
     if name not in ITEMS:
         raise CallError(f"no work item named {name!r}; there are {', '.join(ITEMS)}")
-    return ITEMS[name](small)
+    return ITEMS[name](shrink)

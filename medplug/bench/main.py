@@ -21,6 +21,9 @@ from .report import Item, Report, Row
 from .timing import Times, interleaved
 from .work import Work
 
+_SMALL = 8
+"""By how much each side of a small item is shorter."""
+
 
 def run(
     items: Sequence[str] = tuple(ITEMS),
@@ -42,7 +45,7 @@ def run(
     rows: list[Row] = []
     for name in dict.fromkeys(items):
         progress(f"{name}: pixels and the right answer")
-        work = build(name, small)
+        work = build(name, _SMALL if small else 1)
         checker = Checker(work)
         described.append(Item(name=name, title=work.title, bytes_moved=work.bytes_moved))
         for count in sorted(set(threads)):
@@ -87,8 +90,8 @@ def _judge(work: Work, checker: Checker, one: Contestant, threads: int) -> Verdi
         return _failed(work, threads, one.library, one.how, error)
     if verdict.answer != "wrong":
         return verdict
-    error = verdict.error if math.isfinite(verdict.error) else None
-    return _row(work, threads, one)(answer="wrong", error=error, problem=verdict.problem)
+    off = verdict.error if math.isfinite(verdict.error) else None
+    return _row(work, threads, one)(answer="wrong", error=off, problem=verdict.problem)
 
 
 def _row(work: Work, threads: int, one: Contestant) -> Callable[..., Row]:

@@ -1,4 +1,4 @@
-"""medplug's own contestant: the plan of a preprocessing, as everybody calls it, or the kernel where matrices are given."""
+"""medplug's own contestant: the plan of a preprocessing, or the kernel itself where matrices are given."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ def radiograph(seed: int, rows: int, columns: int) -> NDArray[np.uint16]:
         values = values - 1500 * (((x - side) / 0.35) ** 2 + (y / 0.7) ** 2 < 1)
     values = values + 350 * np.sin(25 * y + 6 * x * x + rng.uniform(0, 6))
     values = values + 40 * rng.standard_normal((rows, columns), dtype=np.float32)
-    return np.clip(values, 0, 4095).astype(np.uint16)
+    stored: NDArray[np.uint16] = np.clip(values, 0, 4095).astype(np.uint16)
+    return stored
 
 
 def tomogram(seed: int, slices: int, rows: int, columns: int) -> NDArray[np.int16]:
@@ -43,7 +44,8 @@ def tiles(seed: int, count: int, size: int) -> NDArray[np.uint8]:
     phase = rng.uniform(0, 6, (2, count, 1, 1)).astype(np.float32)
     values = 127 + 100 * np.sin(9 * t[None, :, None] + phase[0]) * np.cos(7 * t[None, None, :] + phase[1])
     values += 8 * rng.standard_normal(values.shape, dtype=np.float32)
-    return np.clip(values, 0, 255).astype(np.uint8)
+    stored: NDArray[np.uint8] = np.clip(values, 0, 255).astype(np.uint8)
+    return stored
 
 
 def labels(seed: int, rows: int, columns: int) -> NDArray[np.uint8]:

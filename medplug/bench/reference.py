@@ -9,25 +9,22 @@ from numpy.typing import NDArray
 
 from .work import Work
 
-_PLACES = 1 << 14
-"""How many output pixels of an item are compared at most."""
+PLACES = 1 << 14
+"""How many output pixels of an item are compared, corners aside."""
 
 _UNSURE = 1e-3
 """How near to a tie, in pixels, the nearest neighbour is either one."""
 
 
-def places(work: Work, seed: int = 0) -> NDArray[np.int64]:
-    """Return [count, 1 + n]: which (image, *index) are compared. All corners, and others drawn at random.
+def places(work: Work, count: int = PLACES, seed: int = 0) -> NDArray[np.int64]:
+    """Return [about count, 1 + n]: which (image, *index) are compared. All corners, and others drawn at random.
 
     Left out are those where libraries rightly differ: ties of the nearest neighbour, and the outermost pixel's
     width where the image ends in a constant.
     """
     shape = work.answer_shape
     total = int(np.prod(shape))
-    if total <= _PLACES:
-        flat = np.arange(total)
-    else:
-        flat = np.random.default_rng(seed).integers(0, total, _PLACES)
+    flat = np.arange(total) if total <= count else np.random.default_rng(seed).integers(0, total, count)
     corners = np.array(list(itertools.product(*[(0, n - 1) for n in shape])))
     chosen = np.concatenate([corners, np.stack(np.unravel_index(flat, shape), axis=1)]).astype(np.int64)
     position = _positions(work, chosen)

@@ -52,6 +52,7 @@ def kernels(
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from ..bench import main, tables
     from ..bench import peers as libraries
+    from ..bench.items import ITEMS
 
     try:
         counts = [int(count) for count in threads]
@@ -59,7 +60,7 @@ def kernels(
         raise click.BadParameter("write numbers, such as 1,2", param_hint="--threads") from None
     chosen = libraries.choose(None if not peers else [] if peers == ("none",) else peers)
     with err.status("") as status:
-        report = main.run(items or tuple(main.ITEMS), counts, rounds, chosen, small, status.update)
+        report = main.run(items or tuple(ITEMS), counts, rounds, chosen, small, status.update)
     for line in tables.describe(report.machine):
         out.print(line)
     for item in report.items:

@@ -1,4 +1,4 @@
-"""MONAI: its transforms, as a pipeline of `ScaleIntensityRange`, `Resize`, `Affine` and `SpatialResample` calls them."""
+"""MONAI: its transforms `ScaleIntensityRange`, `Resize`, `Affine` and `SpatialResample`."""
 
 from __future__ import annotations
 

@@ -58,7 +58,11 @@ class Rival:
     def __init__(self, extension: Path) -> None:
         command = [sys.executable, "-m", "medplug.bench.rival", str(extension)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._answer()
+        try:
+            self._answer()
+        except NothingToCompare:
+            self.close()
+            raise
 
     def seconds(self, item: str, turns: int = 1) -> float:
         """Return the CPU time of one call, the median of `turns`; `NothingToCompare` if it cannot be run."""

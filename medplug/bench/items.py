@@ -49,7 +49,7 @@ def _resized(size: int, by: int) -> Work:
     linear = np.diag(np.array(stored.shape) / shape)
     return Work(
         name=f"radiograph-{size}",
-        title=f"radiograph to {size} x {size}, antialiased; window, inversion and normalisation",
+        title=f"radiograph to {shape[0]} x {shape[1]}, antialiased; window, inversion and normalisation",
         kind="resize",
         stored=stored[None],
         to_stored=centred(linear, stored.shape, shape)[None],
@@ -66,7 +66,7 @@ def _turned(by: int) -> Work:
     linear = turn(_DEGREES) * (crop[0] / shape[0])
     return Work(
         name="radiograph-turned",
-        title=f"radiograph turned by {_DEGREES} degrees, its middle cropped, to 512 x 512; the same values",
+        title=f"radiograph turned by {_DEGREES} degrees, its middle to {shape[0]} x {shape[1]}; the same values",
         kind="warp",
         stored=stored[None],
         to_stored=centred(linear, stored.shape, shape)[None],
@@ -159,7 +159,7 @@ def _mask(by: int) -> Work:
     crop, shape = _shrunk((1792, 1792), by), _shrunk((512, 512), by)
     return Work(
         name="mask",
-        title=f"mask of a radiograph turned by {_DEGREES} degrees, cropped, to 512 x 512, nearest",
+        title=f"mask of a radiograph turned by {_DEGREES} degrees, cropped, to {shape[0]} x {shape[1]}, nearest",
         kind="mask",
         stored=labels(_SEED, rows, columns)[None],
         to_stored=centred(turn(_DEGREES) * (crop[0] / shape[0]), (rows, columns), shape)[None],

@@ -58,6 +58,9 @@ def kernels(
         counts = [int(count) for count in threads]
     except ValueError:
         raise click.BadParameter("write numbers, such as 1,2", param_hint="--threads") from None
+    for file in (json_file, svg_file):
+        if file is not None and not file.absolute().parent.is_dir():  # said before the minutes that it takes
+            raise click.UsageError(f"{file}: {file.parent} is no folder")
     chosen = libraries.choose(None if not peers else [] if peers == ("none",) else peers)
     with err.status("") as status:
         report = main.run(items or tuple(ITEMS), counts, rounds, chosen, small, status.update)

@@ -10,11 +10,12 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 import medplug
+
+from .contestant import Run
 
 SHRINK = 2
 """By how much each side is shorter than in the benchmark: long enough to be measured, short enough to wait for."""
@@ -36,7 +37,7 @@ def serve(extension: Path) -> None:
     """Answer lines until there are no more."""
     answers = os.fdopen(os.dup(1), "w")  # what a library prints must not come between
     os.dup2(2, 1)
-    runs: dict[str, tuple[Callable[[], object], int]] = {}
+    runs: dict[str, tuple[Run, int]] = {}
     try:
         load(extension)
         from . import ours
@@ -56,8 +57,8 @@ def serve(extension: Path) -> None:
                 if Checker(work, 1 << 10).judge(run()).answer == "wrong":
                     raise ValueError("its answer is wrong")
                 runs[name] = run, repeats_for(turn(run)[0])
-            run, repeats = runs[name]
-            answer: dict[str, object] = {"seconds": [turn(run, repeats)[1] for _ in range(turns)]}
+            known, repeats = runs[name]
+            answer: dict[str, object] = {"seconds": [turn(known, repeats)[1] for _ in range(turns)]}
         except Exception as error:  # another version's kernels may be called otherwise
             answer = {"problem": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)

@@ -92,4 +92,4 @@ class Work:
         outputs = float(np.prod(self.shape))
         covered = np.abs(np.linalg.det(self.to_stored[:, :, :-1])) * outputs
         stored = np.minimum(covered, float(np.prod(self.stored.shape[1:]))).sum() * self.stored.itemsize
-        return round(stored + 4 * outputs * len(self.stored))
+        return round(float(stored) + 4 * outputs * len(self.stored))

@@ -36,6 +36,13 @@ def types(session: nox.Session) -> None:
 
 
 @nox.session
+def against(session: nox.Session) -> None:
+    """Compare the speed of the kernels with those of a commit: the parent, or the argument."""
+    install(session, "all")
+    session.run("python", "-m", "medplug.bench.against", *session.posargs)
+
+
+@nox.session
 def docs(session: nox.Session) -> None:
     """Build the site into docs/_build; warnings are errors."""
     install(session, "all,docs")

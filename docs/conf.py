@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
 import medplug
+from medplug.bench.report import from_json
+from medplug.bench.tables import markdown
 
 project = "medplug"
 author = copyright = "The medplug authors"
@@ -75,8 +81,23 @@ def readable(app: Any, what: str, name: str, thing: Any, options: Any, signature
     return signature, returned
 
 
+class Kernels(SphinxDirective):
+    """The tables and the picture of the last measured run, where `_static` has them; otherwise nothing."""
+
+    def run(self) -> list[nodes.Node]:
+        measured = Path(self.env.srcdir) / "_static" / "kernels.json"
+        self.env.note_dependency(str(measured))
+        if not measured.exists():
+            return []
+        text = markdown(from_json(measured.read_bytes()))
+        if measured.with_suffix(".svg").exists():
+            text = f"![Time of each work item by library](/_static/kernels.svg)\n\n{text}"
+        return self.parse_text_to_nodes(text)
+
+
 def setup(app: Any) -> None:
-    """Connect the three above."""
+    """Connect the four above."""
+    app.add_directive("kernels", Kernels)
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-docstring", escape)
     app.connect("autodoc-process-signature", readable)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -34,12 +35,18 @@ def command_line() -> str:
     parts = [HEAD]
     root = click.Context(cli, info_name="medplug", terminal_width=WIDTH, **cli.context_settings)
     parts.append(f"## medplug\n\n```text\n{cli.get_help(root)}\n```\n")
-    for name in cli.list_commands(root):
-        command = cli.get_command(root, name)
+    return "\n".join([*parts, *commands(cli, root)])
+
+
+def commands(group: click.Group, above: click.Context) -> Iterator[str]:
+    """Yield the help of each command of a group, and of a group's own commands."""
+    for name in group.list_commands(above):
+        command = group.get_command(above, name)
         assert command is not None
-        context = click.Context(command, info_name=name, parent=root, terminal_width=WIDTH)
-        parts.append(f"## medplug {name}\n\n```text\n{command.get_help(context)}\n```\n")
-    return "\n".join(parts)
+        context = click.Context(command, info_name=name, parent=above, terminal_width=WIDTH)
+        yield f"## {context.command_path}\n\n```text\n{command.get_help(context)}\n```\n"
+        if isinstance(command, click.Group):
+            yield from commands(command, context)
 
 
 def result_schema() -> str:

@@ -20,7 +20,7 @@ FLOORS = {
     2: "hookspecs installed plugin_contract plugins sources",
     3: "model_folder pipeline devices golden operating explain decoded session dataset figures",
     4: "writers running training evaluation",
-    5: "__init__ demo",  # medplug itself, whose public names reach all of the above
+    5: "__init__ demo bench",  # medplug itself, whose public names reach all of the above
     6: "cli",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}

@@ -16,6 +16,7 @@ _COMMANDS = {
     "run": ("run", "Answer images: JSON, a report, files beside the study."),
     "generate": ("generate", "Make synthetic images with a generative model."),
     "verify": ("verify", "Check that a model folder still does what it did."),
+    "bench": ("bench", "Measure medplug on this machine, beside its peers."),
     "schema": ("schema", "Print the JSON Schema of what medplug writes."),
 }
 

@@ -3,10 +3,12 @@
 
 #include "kernels/percentiles.hpp"
 #include "kernels/resample.hpp"
+#include "kernels/simd/kernels.hpp"
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <cstdlib>
 #include <memory>
 #include <optional>
 #include <string>
@@ -471,9 +473,24 @@ py::list percentiles_python(const py::object& stored_object, const py::sequence&
     return result;
 }
 
+// The environment variable MEDPLUG_ISA forces an instruction set, for tests and comparisons.
+void choose_instruction_set() {
+    const char* wanted = std::getenv("MEDPLUG_ISA");
+    if (choose_kernels(wanted)) {
+        return;
+    }
+    const std::string name = wanted;
+    const bool known = name == "avx512" || name == "avx2" || name == "plain";
+    throw py::import_error(
+        "MEDPLUG_ISA is " + name +
+        (known ? "; this machine has no " + name + ": unset it" : "; there are avx512, avx2, plain"));
+}
+
 } // namespace
 
 PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
+    choose_instruction_set();
+    m.attr("instruction_set") = kernels().name;
     constexpr double infinity = std::numeric_limits<double>::infinity();
     // Without static properties the plain metaclass does, and the stub can say what the class is.
     py::class_<OwnedTone>(m, "Tone", py::is_final(), py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))

@@ -11,6 +11,9 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
+instruction_set: str
+"""What the inner loops are compiled for: avx512, avx2 or plain. MEDPLUG_ISA forces one; all give the same bits."""
+
 @final
 class Tone:
     """A curve over grey values, immutable; NaN stays NaN.

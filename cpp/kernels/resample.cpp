@@ -1,7 +1,9 @@
 #include "resample.hpp"
 
+#include "mixed_channels.hpp"
 #include "resample_tiles.hpp"
 #include "resample_words.hpp"
+#include "word_channels.hpp"
 
 namespace medplug {
 
@@ -18,6 +20,17 @@ std::array<Axis, 3> Resampling::axes(const Shape& stored) const noexcept {
 
 template <class Stored>
 void resample(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads) {
+    if constexpr (std::is_same_v<Stored, std::uint8_t>) {
+        if (mixes_channels(how, out.channels, stored.channels)) {
+            if (const auto mixed = mixed_channels(stored, how, out.channels)) {
+                Resampling rest = how;
+                rest.matrix = nullptr;
+                rest.before = mixed->before.data();
+                resample(mixed->view, rest, out, threads);
+                return;
+            }
+        }
+    }
     std::array<std::size_t, 3> axis{};
     if (!find_stored_axes(how.to_stored, out.shape, axis)) {
         if constexpr (std::is_integral_v<Stored>) {

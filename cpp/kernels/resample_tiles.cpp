@@ -310,7 +310,8 @@ bool resample_tiles_batch(const BatchView<Stored>& batch, const Resampling& how,
     for (std::int64_t i = 0; i < batch.count; ++i) {
         Resampling mapped = how;
         mapped.to_stored = maps[i];
-        if (!suits(mapped, first.shape)) {
+        std::array<std::size_t, 3> axis{}; // a map along the axes has a faster path
+        if (!suits(mapped, first.shape) || find_stored_axes(maps[i], out.shape, axis)) {
             return false;
         }
         most = std::max(most, tiles_of(first, mapped, out).scratch_bytes());

@@ -34,6 +34,10 @@ bool is_line(const Tone& tone) noexcept {
 
 } // namespace
 
+bool mixes_channels(const Resampling& how, std::int64_t outputs, std::int64_t stored) {
+    return picked_channels(how.matrix, outputs, stored).empty();
+}
+
 bool copies_slices(const TapTable& slices, std::int64_t count) {
     for (std::int64_t s = 0; s < count; ++s) {
         if (slices[s].count != 1 || slices[s].inside != 1.0) {

@@ -1,6 +1,5 @@
 #include "kernels.hpp"
 
-#include <cstdlib>
 #include <cstring>
 
 namespace medplug {
@@ -36,29 +35,41 @@ MEDPLUG_DECLARE(avx512)
 
 namespace {
 
-const Kernels& choose() noexcept {
-    const char* wanted = std::getenv("MEDPLUG_ISA");
-    const auto allowed = [&](const char* name, bool there) {
-        return there && (wanted == nullptr || std::strcmp(wanted, name) == 0);
-    };
+struct Candidate {
+    const Kernels* table;
+    bool runs_here;
+};
+
+// The best first.
+template <class Visit>
+void each_candidate(const Visit& visit) {
 #ifdef MEDPLUG_HAS_X86
     __builtin_cpu_init();
-    if (allowed("avx512", __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                              __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni"))) {
-        return avx512::table;
-    }
-    if (allowed("avx2", __builtin_cpu_supports("avx2"))) {
-        return avx2::table;
-    }
+    visit(Candidate{&avx512::table, __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")});
+    visit(Candidate{&avx2::table, __builtin_cpu_supports("avx2") != 0});
 #endif
-    return plain::table;
+    visit(Candidate{&plain::table, true});
 }
+
+const Kernels* chosen = &plain::table;
 
 } // namespace
 
+bool choose_kernels(const char* name) noexcept {
+    const Kernels* found = nullptr;
+    each_candidate([&](const Candidate& candidate) {
+        if (found == nullptr && candidate.runs_here &&
+            (name == nullptr || std::strcmp(name, candidate.table->name) == 0)) {
+            found = candidate.table;
+        }
+    });
+    chosen = found == nullptr ? chosen : found;
+    return found != nullptr;
+}
+
 const Kernels& kernels() noexcept {
-    static const Kernels& chosen = choose();
-    return chosen;
+    return *chosen;
 }
 
 } // namespace medplug

@@ -119,8 +119,11 @@ struct Kernels {
     void (*sum_columns)(const ColumnSum&) noexcept;
 };
 
-// The best set that this machine has, or the one that the environment variable MEDPLUG_ISA names, where it has that:
-// avx512, avx2 or plain.
+// Takes the set of that name, or the best for null: "avx512", "avx2" or "plain". False, and nothing is changed, where
+// there is none such here. Called once, when the module is loaded.
+bool choose_kernels(const char* name) noexcept;
+
+// What was chosen.
 const Kernels& kernels() noexcept;
 
 } // namespace medplug

@@ -19,6 +19,7 @@ def to_stored(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def prepare(item: str, spec: Mapping[str, Any], threads: int) -> Callable[[Mapping[str, Any]], NDArray[np.float32]]:
+    """Return what answers the item; everything that follows from `spec` alone is done here."""
     window = {"low": 0.0, "high": 1.0}
     width = spec["hi"] - spec["lo"]
     curve = {"slope": spec["slope"] / width, "intercept": (spec["intercept"] - spec["lo"]) / width}

@@ -102,8 +102,8 @@ def resample_batch(
 ) -> None:
     """Do what `resample` does to many images of one shape in one call, each with a map of its own.
 
-    `stored` is [images, channels, (slices,) rows, columns], `out` likewise and `to_stored` [images, n, n + 1]. Each image
-    gets the bits that `resample` gives it; threads share the images.
+    `stored` is [images, channels, (slices,) rows, columns], `out` likewise and `to_stored` [images, n, n + 1]. Each
+    image gets the bits that `resample` gives it; threads share the images.
     """
 
 def percentiles(stored: NDArray[Any], q: Sequence[float], *, threads: int = 1) -> list[float]:

@@ -34,9 +34,9 @@ def digest() -> str:
             rotation(17, shape[1] / new[0] * 0.9, shape[1:], new),
             rotation(17, 0.7, shape[1:], new),
         ]
-        for tone, border, map_, filter in itertools.product(tones, ["edge", "constant"], maps, ["linear", "antialias"]):
+        for tone, border, map_, name in itertools.product(tones, ["edge", "constant"], maps, ["linear", "antialias"]):
             out = np.empty((shape[0], *new), np.float32)
-            how = plain(shape[0], before=[tone] * shape[0], fill=[3.3] * shape[0], border=border, filter=filter)
+            how = plain(shape[0], before=[tone] * shape[0], fill=[3.3] * shape[0], border=border, filter=name)
             resample(stored, out, map_, **how)
             found.update(out.tobytes())
     return found.hexdigest()

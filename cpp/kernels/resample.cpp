@@ -1,5 +1,6 @@
 #include "resample.hpp"
 
+#include "resample_volume.hpp"
 #include "resample_words.hpp"
 
 namespace medplug {
@@ -31,7 +32,8 @@ void resample(const StoredView<Stored>& stored, const Resampling& how, const Out
     };
     const std::array<TapTable, 3> tables{table(0), table(1), table(2)};
     if constexpr (std::is_integral_v<Stored>) {
-        if (resample_words(turned, how, tables, out, threads)) {
+        if (resample_words(turned, how, tables, out, threads) ||
+            resample_volume(turned, how, tables, out, threads)) {
             return;
         }
     }

@@ -10,9 +10,20 @@ namespace medplug {
     template <class Stored>                                                                                            \
     void sum_rows(const RowSum&) noexcept;                                                                             \
     void sum_columns(const ColumnSum&) noexcept;                                                                       \
-    constexpr Kernels table{                                                                                           \
-        #isa,       sum_rows<std::uint8_t>, sum_rows<std::int8_t>, sum_rows<std::uint16_t>, sum_rows<std::int16_t>,    \
-        sum_columns};                                                                                                  \
+    template <class Stored>                                                                                            \
+    void lerp_rows(const RowLerp&) noexcept;                                                                           \
+    void lerp_slices(const SliceLerp&) noexcept;                                                                       \
+    constexpr Kernels table{#isa,                                                                                      \
+                            sum_rows<std::uint8_t>,                                                                    \
+                            sum_rows<std::int8_t>,                                                                     \
+                            sum_rows<std::uint16_t>,                                                                   \
+                            sum_rows<std::int16_t>,                                                                    \
+                            sum_columns,                                                                               \
+                            lerp_rows<std::uint8_t>,                                                                   \
+                            lerp_rows<std::int8_t>,                                                                    \
+                            lerp_rows<std::uint16_t>,                                                                  \
+                            lerp_rows<std::int16_t>,                                                                   \
+                            lerp_slices};                                                                              \
     }
 
 MEDPLUG_DECLARE(plain)

@@ -57,6 +57,39 @@ struct ColumnSum {
     std::int64_t rows;       // of the output, at most kPanel
 };
 
+// Between neighbours along two rows at once, and between the rows:
+//   out[x] = first' + (second' - first') * share, where row'[x] = center + sum of weights[x] * word(row[at[x]], + 1)
+// `at` and `weights` are padded to a multiple of kPairPad, and so many floats of `out` are written.
+struct RowLerp {
+    const std::byte* first; // stored rows
+    const std::byte* second;
+    const WordTone* tone;
+    bool clamps; // otherwise words are signed, and the tone only flips
+    const std::int32_t* at;
+    const std::int32_t* weights; // two in an integer; negated, so that a weight of one fits a word
+    const std::int32_t* starts;  // null, or for each 16 outputs the first of 64 columns that hold all their pairs
+    const std::int16_t* places;  // and where among these the pairs are, [2 * outputs]
+    std::int64_t width;
+    float share;
+    std::int32_t center;
+    float* out;
+    std::ptrdiff_t ahead; // from these rows to those that come soon; a hint
+    std::int64_t ahead_bytes;
+};
+
+// out[i] = clamp(first[i] * first_weight + second[i] * second_weight + bias, low, high)
+struct SliceLerp {
+    const float* first; // padded by kPairPad
+    const float* second;
+    float first_weight, second_weight;
+    float bias, low, high;
+    float* out;
+    std::int64_t count;
+    bool stream; // the output is larger than the caches: write past them
+};
+
+constexpr int kWeightBits = 15;
+constexpr std::int64_t kPairPad = 16;
 constexpr std::int64_t kColumnPad = 32;
 constexpr std::int64_t kPanel = 16;
 
@@ -67,6 +100,11 @@ struct Kernels {
     void (*sum_rows_uint16)(const RowSum&) noexcept;
     void (*sum_rows_int16)(const RowSum&) noexcept;
     void (*sum_columns)(const ColumnSum&) noexcept;
+    void (*lerp_rows_uint8)(const RowLerp&) noexcept;
+    void (*lerp_rows_int8)(const RowLerp&) noexcept;
+    void (*lerp_rows_uint16)(const RowLerp&) noexcept;
+    void (*lerp_rows_int16)(const RowLerp&) noexcept;
+    void (*lerp_slices)(const SliceLerp&) noexcept;
 };
 
 // The best set that this machine has, or the one that the environment variable MEDPLUG_ISA names, where it has that:

@@ -1,25 +1,9 @@
 #include "kernels.hpp"
-#include "lanes.hpp"
+#include "curve.hpp"
 
 namespace medplug::MEDPLUG_ISA {
 
 namespace {
-
-struct Curve {
-    Words flip, base, cap, low, high;
-    int shift;
-
-    explicit Curve(const WordTone& tone) noexcept
-        : flip(broadcast(tone.flip)), base(broadcast(static_cast<std::int16_t>(tone.base))),
-          cap(broadcast(static_cast<std::int16_t>(tone.cap))), low(broadcast(tone.low)), high(broadcast(tone.high)),
-          shift(tone.shift) {}
-
-    template <bool plain>
-    Words of(Words stored) const noexcept {
-        const Words word = lesser_unsigned(minus_saturated(exclusive_or(stored, flip), base), cap);
-        return plain ? word : lesser(greater(shifted_left(word, shift), low), high);
-    }
-};
 
 // A strip of columns, as wide as a register: its sums stay in registers while the rows pass. `whole` strips lie inside
 // the row; of the last one only `count` columns do.

@@ -1,5 +1,6 @@
 #include "resample.hpp"
 
+#include "resample_oblique.hpp"
 #include "resample_volume.hpp"
 #include "resample_words.hpp"
 
@@ -20,6 +21,11 @@ template <class Stored>
 void resample(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads) {
     std::array<std::size_t, 3> axis{};
     if (!find_stored_axes(how.to_stored, out.shape, axis)) {
+        if constexpr (std::is_integral_v<Stored>) {
+            if (resample_oblique(stored, how, out, threads)) {
+                return;
+            }
+        }
         resample_affine(stored, how, out, threads);
         return;
     }

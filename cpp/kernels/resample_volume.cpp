@@ -12,7 +12,7 @@ namespace medplug {
 
 namespace {
 
-constexpr std::int64_t kSlabFloats = std::int64_t{1} << 12; // of a slab, but for wider rows
+constexpr std::int64_t kSlabFloats = std::int64_t{1} << 15; // of a slab, but for wider rows
 constexpr std::int64_t kWidest = std::int64_t{1} << 17;     // of an output row: bounds a thread's slabs to 1 MiB
 constexpr std::int64_t kStreamed = std::int64_t{4} << 20;   // floats; smaller outputs are read from the cache next
 
@@ -34,6 +34,29 @@ struct Slab {
     std::int64_t slice;
 };
 
+// Of the output slices that lie between the same two stored ones, which this is; and the stored slice that comes next.
+struct Turn {
+    std::int64_t index;
+    std::int64_t count;
+    std::int64_t next;
+};
+
+std::vector<Turn> turns_of(const TapTable& slices, std::int64_t outputs) {
+    std::vector<Turn> turns;
+    for (std::int64_t begin = 0, end = 0; begin < outputs; begin = end) {
+        const std::int64_t first = slices[begin].first;
+        while (end < outputs && slices[end].first == first) {
+            ++end;
+        }
+        const std::int64_t then = end < outputs ? slices[end].first : first;
+        const std::int64_t next = then == first ? -1 : then < first ? then : then + slices[end].count - 1;
+        for (std::int64_t s = begin; s < end; ++s) {
+            turns.push_back({s - begin, end - begin, next});
+        }
+    }
+    return turns;
+}
+
 template <class Stored>
 struct Volume {
     const StoredView<Stored>& stored;
@@ -41,7 +64,7 @@ struct Volume {
     const OutputView& out;
     const std::vector<WordChannel>& channels;
     const ColumnPairs& pairs;
-    std::int64_t toward; // the next slice, in the order in which they are read
+    const std::vector<Turn>& turns;
     bool stream;
 
     // Output slices first_slice .. stop_slice - 1 of the rows begin .. end - 1.
@@ -74,12 +97,31 @@ struct Volume {
                 job.out = target;
                 job.count = count;
                 job.stream = stream;
+                look_ahead(channel, s, begin, end, job);
                 kernels().lerp_slices(job);
             }
             for (std::int64_t i = 0; channel.finish != nullptr && i < count; ++i) {
                 target[i] = static_cast<float>((*channel.finish)(static_cast<double>(target[i])));
             }
         }
+    }
+
+    // What the next slab will be made from, shared out among the output slices that come before it.
+    void look_ahead(const WordChannel& channel, std::int64_t s, std::int64_t begin, std::int64_t end,
+                    SliceLerp& job) const noexcept {
+        const Turn& turn = turns[static_cast<std::size_t>(s)];
+        const Window rows = tables[1].reach(begin, end);
+        const std::int64_t stride = stored.strides[1];
+        const std::int64_t width = stored.shape[2] * static_cast<std::int64_t>(sizeof(Stored));
+        job.ahead = reinterpret_cast<const std::byte*>(job.out); job.ahead_bytes=0;
+        if (turn.next < 0 || rows.count == 0 || std::abs(stride) > 2 * width) {
+            return;
+        }
+        const std::int64_t bytes = (rows.count - 1) * std::abs(stride) + width;
+        const std::byte* lowest = stored.row(channel.stored, turn.next, stride < 0 ? rows.first + rows.count - 1 : rows.first);
+        job.ahead_bytes = bytes / (2 * turn.count);
+        job.ahead_apart = bytes / 2;
+        job.ahead = lowest + turn.index * job.ahead_bytes;
     }
 
     // The slab of a stored slice, made unless it is there, in the place of one that is not `kept`.
@@ -105,7 +147,6 @@ struct Volume {
             return;
         }
         const bool two = window.count == 2;
-        const std::int64_t next = slice + toward;
         RowLerp job{};
         job.first = stored.row(channel.stored, slice, window.first);
         job.second = two ? job.first + stored.strides[1] : job.first;
@@ -116,13 +157,10 @@ struct Volume {
         job.starts = pairs.starts.empty() ? nullptr : pairs.starts.data();
         job.places = pairs.places.data();
         job.width = out.shape[2];
-        job.share = two ? static_cast<float>(tables[1].weights_of(row)[1] / window.inside) : 0.0F;
+        const double share = two ? tables[1].weights_of(row)[1] / window.inside : 0.0;
+        job.share = static_cast<std::int16_t>(std::min(std::nearbyint(std::ldexp(share, kWeightBits)), 32767.0));
         job.center = channel.center_sum();
         job.out = to;
-        if (next >= 0 && next < stored.shape[0]) {
-            job.ahead = toward * stored.strides[0];
-            job.ahead_bytes = stored.shape[2] * static_cast<std::int64_t>(sizeof(Stored));
-        }
         lerp_rows<Stored>()(job);
         mix_fill(channel.fill, window.inside, to);
     }
@@ -164,9 +202,9 @@ bool resample_volume(const StoredView<Stored>& stored, const Resampling& how, co
         return false;
     }
     const ColumnPairs pairs(tables[2], shape[2], stored.shape[2]);
-    const std::int64_t toward = tables[0][0].first <= tables[0][shape[0] - 1].first ? 1 : -1;
+    const std::vector<Turn> turns = turns_of(tables[0], shape[0]);
     const bool stream = shape[0] * shape[1] * shape[2] >= kStreamed;
-    const Volume<Stored> volume{stored, tables, out, channels, pairs, toward, stream};
+    const Volume<Stored> volume{stored, tables, out, channels, pairs, turns, stream};
 
     // Where there are few blocks of rows, each is divided along the slices; that changes no bit.
     const std::int64_t rows = std::clamp<std::int64_t>(kSlabFloats / shape[2], 1, shape[1]);

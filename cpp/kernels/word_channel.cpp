@@ -59,6 +59,15 @@ std::int32_t middle_word(const WordTone& words, const Tone& after) noexcept {
 
 } // namespace
 
+std::int32_t WordChannel::word(std::int32_t value) const noexcept {
+    const auto turned = static_cast<std::uint16_t>(static_cast<std::uint16_t>(value) ^ static_cast<std::uint16_t>(tone.flip));
+    if (!clamps) {
+        return static_cast<std::int16_t>(turned);
+    }
+    const std::int32_t above = std::clamp<std::int32_t>(turned - tone.base, 0, tone.cap);
+    return tone.plain ? above : std::clamp<std::int32_t>(above << tone.shift, tone.low, tone.high);
+}
+
 std::vector<WordChannel> word_channels(const Resampling& how, std::int64_t outputs, std::int64_t stored,
                                        std::int64_t least, std::int64_t most) {
     std::vector<WordChannel> channels;

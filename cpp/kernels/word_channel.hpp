@@ -21,8 +21,10 @@ struct WordChannel {
     double fill;        // the border's constant, as a sum
     const Tone* finish; // or null: a curve that is more than a clamped line, applied to what `gain` and `bias` give
 
+    std::int32_t word(std::int32_t value) const noexcept;
+
     // What the kernels add to a sum of words.
-    std::int32_t center_sum() const noexcept { return center << kWeightBits; }
+    std::int32_t center_sum() const noexcept { return center * (1 << kWeightBits); }
 };
 
 constexpr int kNegatedOne = -(1 << kWeightBits);

@@ -13,6 +13,8 @@ namespace medplug {
     template <class Stored>                                                                                            \
     void lerp_rows(const RowLerp&) noexcept;                                                                           \
     void lerp_slices(const SliceLerp&) noexcept;                                                                       \
+    template <class Stored>                                                                                            \
+    void lerp_run(const RunLerp&) noexcept;                                                                            \
     constexpr Kernels table{#isa,                                                                                      \
                             sum_rows<std::uint8_t>,                                                                    \
                             sum_rows<std::int8_t>,                                                                     \
@@ -23,7 +25,11 @@ namespace medplug {
                             lerp_rows<std::int8_t>,                                                                    \
                             lerp_rows<std::uint16_t>,                                                                  \
                             lerp_rows<std::int16_t>,                                                                   \
-                            lerp_slices};                                                                              \
+                            lerp_slices,                                                                               \
+                            lerp_run<std::uint8_t>,                                                                    \
+                            lerp_run<std::int8_t>,                                                                     \
+                            lerp_run<std::uint16_t>,                                                                   \
+                            lerp_run<std::int16_t>};                                                                   \
     }
 
 MEDPLUG_DECLARE(plain)

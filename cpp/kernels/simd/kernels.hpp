@@ -57,8 +57,8 @@ struct ColumnSum {
     std::int64_t rows;       // of the output, at most kPanel
 };
 
-// Between neighbours along two rows at once, and between the rows:
-//   out[x] = first' + (second' - first') * share, where row'[x] = center + sum of weights[x] * word(row[at[x]], + 1)
+// Between neighbours along two rows at once, and between the rows, in whole numbers:
+//   out[x] = center + sum over i of weights[x][i] * ((1 - share) * word(first[at[x] + i]) + share * word(second[...]))
 // `at` and `weights` are padded to a multiple of kPairPad, and so many floats of `out` are written.
 struct RowLerp {
     const std::byte* first; // stored rows
@@ -70,11 +70,9 @@ struct RowLerp {
     const std::int32_t* starts;  // null, or for each 16 outputs the first of 64 columns that hold all their pairs
     const std::int16_t* places;  // and where among these the pairs are, [2 * outputs]
     std::int64_t width;
-    float share;
+    std::int16_t share; // of 2^15
     std::int32_t center;
     float* out;
-    std::ptrdiff_t ahead; // from these rows to those that come soon; a hint
-    std::int64_t ahead_bytes;
 };
 
 // out[i] = clamp(first[i] * first_weight + second[i] * second_weight + bias, low, high)
@@ -86,8 +84,27 @@ struct SliceLerp {
     float* out;
     std::int64_t count;
     bool stream; // the output is larger than the caches: write past them
+    const std::byte* ahead; // what is read soon, at two places: hints, brought in step by step along the way
+    std::int64_t ahead_apart;
+    std::int64_t ahead_bytes; // at each of the two
 };
 
+// Outputs along a line, each between its eight neighbours, all of which are there. Positions are whole numbers of
+// 2^-kPositionBits pixels, relative to `base`; those within a slice half a unit of the weights ahead.
+struct RunLerp {
+    const std::byte* base;
+    std::int64_t slice_stride, row_stride; // bytes
+    std::int32_t first[3];                 // slice, row, column
+    std::int32_t step[3];
+    std::int64_t count;
+    const WordTone* tone;
+    bool clamps;
+    std::int32_t center;
+    float gain, bias, low, high;
+    float* out;
+};
+
+constexpr int kPositionBits = 22;
 constexpr int kWeightBits = 15;
 constexpr std::int64_t kPairPad = 16;
 constexpr std::int64_t kColumnPad = 32;
@@ -105,6 +122,10 @@ struct Kernels {
     void (*lerp_rows_uint16)(const RowLerp&) noexcept;
     void (*lerp_rows_int16)(const RowLerp&) noexcept;
     void (*lerp_slices)(const SliceLerp&) noexcept;
+    void (*lerp_run_uint8)(const RunLerp&) noexcept;
+    void (*lerp_run_int8)(const RunLerp&) noexcept;
+    void (*lerp_run_uint16)(const RunLerp&) noexcept;
+    void (*lerp_run_int16)(const RunLerp&) noexcept;
 };
 
 // The best set that this machine has, or the one that the environment variable MEDPLUG_ISA names, where it has that:

@@ -49,8 +49,15 @@ inline void stream_fence() noexcept {
 inline Words words(Ints pairs) noexcept {
     return {(__m512i)pairs};
 }
-inline Ints multiply_add(Words pairs, Ints weights) noexcept {
-    return (Ints)_mm512_madd_epi16(pairs.v, (__m512i)weights);
+inline Ints multiply_add(Ints sum, Words pairs, Words weights) noexcept {
+    return (Ints)_mm512_dpwssd_epi32((__m512i)sum, pairs.v, weights.v);
+}
+// (a * b + 2^14) >> 15
+inline Words scaled(Words a, Words b) noexcept {
+    return {_mm512_mulhrs_epi16(a.v, b.v)};
+}
+inline Words minus(Words a, Words b) noexcept {
+    return {_mm512_sub_epi16(a.v, b.v)};
 }
 
 #elif defined(MEDPLUG_AVX2)
@@ -67,8 +74,14 @@ inline void stream_fence() noexcept {
 inline Words words(Ints pairs) noexcept {
     return {(__m256i)pairs};
 }
-inline Ints multiply_add(Words pairs, Ints weights) noexcept {
-    return (Ints)_mm256_madd_epi16(pairs.v, (__m256i)weights);
+inline Ints multiply_add(Ints sum, Words pairs, Words weights) noexcept {
+    return sum + (Ints)_mm256_madd_epi16(pairs.v, weights.v);
+}
+inline Words scaled(Words a, Words b) noexcept {
+    return {_mm256_mulhrs_epi16(a.v, b.v)};
+}
+inline Words minus(Words a, Words b) noexcept {
+    return {_mm256_sub_epi16(a.v, b.v)};
 }
 
 #else
@@ -84,15 +97,25 @@ inline void stream_fence() noexcept {}
 inline Words words(Ints pairs) noexcept {
     return {(WordVector)pairs};
 }
-inline Ints multiply_add(Words pairs, Ints weights) noexcept {
-    const Ints p = (Ints)pairs.v; // the first of a pair is the lower half
-    return (p << 16 >> 16) * (weights << 16 >> 16) + (p >> 16) * (weights >> 16);
+inline Ints multiply_add(Ints sum, Words pairs, Words weights) noexcept {
+    const Ints p = (Ints)pairs.v, w = (Ints)weights.v; // the first of a pair is the lower half
+    return sum + (p << 16 >> 16) * (w << 16 >> 16) + (p >> 16) * (w >> 16);
+}
+inline Words scaled(Words a, Words b) noexcept {
+    Words result;
+    for (int i = 0; i < kWords; ++i) {
+        result.v[i] = static_cast<std::int16_t>((a.v[i] * b.v[i] + (1 << 14)) >> 15);
+    }
+    return result;
+}
+inline Words minus(Words a, Words b) noexcept {
+    return {a.v - b.v};
 }
 
 #endif
 
 // How words come from stored integers.
-enum class Reading { line, clamp, shifted_clamp };
+enum class Reading { same, flipped, clamped, shifted };
 
 template <Reading reading>
 struct Reader {
@@ -101,22 +124,26 @@ struct Reader {
     explicit Reader(const WordTone& tone) noexcept : curve(tone) {}
 
     Words operator()(Words stored) const noexcept {
-        if constexpr (reading == Reading::line) {
+        if constexpr (reading == Reading::same) {
+            return stored;
+        } else if constexpr (reading == Reading::flipped) {
             return exclusive_or(stored, curve.flip);
         } else {
-            return curve.of<reading == Reading::clamp>(stored);
+            return curve.of<reading == Reading::clamped>(stored);
         }
     }
 };
 
 template <class Work>
 inline void with_reading(const WordTone& tone, bool clamps, const Work& work) noexcept {
-    if (!clamps) {
-        work(Reader<Reading::line>(tone));
+    if (!clamps && tone.flip == 0) {
+        work(Reader<Reading::same>(tone));
+    } else if (!clamps) {
+        work(Reader<Reading::flipped>(tone));
     } else if (tone.plain) {
-        work(Reader<Reading::clamp>(tone));
+        work(Reader<Reading::clamped>(tone));
     } else {
-        work(Reader<Reading::shifted_clamp>(tone));
+        work(Reader<Reading::shifted>(tone));
     }
 }
 

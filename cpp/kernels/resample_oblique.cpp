@@ -1,35 +1,81 @@
-// Trilinear resampling along any axes, tile by tile, so that what neighbouring outputs share is still in the cache. A
-// row of a tile falls into runs: inside, where the kernel asks nothing; at the border, one by one; and outside.
+// Trilinear resampling along any axes, a tile of outputs at a time: what the tile reads is packed into a box of words,
+// which fits the cache whatever the volume's strides are (rows of 2^n bytes would all compete for the same places) and
+// goes beyond the volume where the tile does, so that the kernel asks nothing.
 #include "resample_oblique.hpp"
 
-#include "word_channel.hpp"
-
-#include <cmath>
+#include "oblique_border.hpp"
+#include "scratch.hpp"
+#include "tile_box.hpp"
 
 namespace medplug {
 
 namespace {
 
-constexpr Shape kTile{16, 16, 128};
-constexpr double kFarthest = 500.0;         // pixels that a run may travel: a position keeps kPositionBits below them
-constexpr double kMargin = 1.0 / (1 << 13); // what positions may be off by, and more
+constexpr std::int64_t kBoxCells = std::int64_t{1} << 18; // 1 MiB
+constexpr std::int64_t kBoxSide = 500;                    // pixels: positions in the box fit 32 bits
+constexpr double kFarthest = 1 << 30;                     // pixels: beyond, positions are too coarse
 
 template <class Stored>
-auto lerp_run() noexcept {
+auto pack_box() noexcept {
     if constexpr (std::is_same_v<Stored, std::uint8_t>) {
-        return kernels().lerp_run_uint8;
+        return kernels().pack_box_uint8;
     } else if constexpr (std::is_same_v<Stored, std::int8_t>) {
-        return kernels().lerp_run_int8;
+        return kernels().pack_box_int8;
     } else if constexpr (std::is_same_v<Stored, std::uint16_t>) {
-        return kernels().lerp_run_uint16;
+        return kernels().pack_box_uint16;
     } else {
-        return kernels().lerp_run_int16;
+        return kernels().pack_box_int16;
     }
 }
 
-// The columns begin .. end - 1 of a row.
-struct Run {
-    std::int64_t begin, end;
+// Tiles as large as their boxes allow; size 0 where none does.
+struct Tiling {
+    Shape size{24, 24, 48};
+    Shape count{};
+    Shape extent{};
+    std::int64_t row_pitch = 0, slice_pitch = 0;
+
+    Tiling(const Affine& map, const Shape& out) noexcept {
+        constexpr std::int64_t most_pitch = (1 << 15) - 1;
+        for (std::size_t i = 0; i < 3; ++i) {
+            size[i] = std::min(size[i], out[i]);
+        }
+        for (;; size[longest()] = (size[longest()] + 1) / 2) {
+            extent = TileBox::extent_of(map, size);
+            row_pitch = (extent[2] + 2 * kBoxGroup - 1) / kBoxGroup * kBoxGroup;
+            slice_pitch = row_pitch * extent[1];
+            const std::int64_t side = std::max({extent[0], extent[1], extent[2]});
+            if (side <= kBoxSide && slice_pitch <= most_pitch && slice_pitch * extent[0] <= kBoxCells) {
+                break;
+            }
+            if (size == Shape{1, 1, 1}) {
+                size = {};
+                return;
+            }
+        }
+        // Rows in equal parts, of whole registers.
+        const std::int64_t parts = (out[2] + size[2] - 1) / size[2];
+        size[2] = std::min(size[2], ((out[2] + parts - 1) / parts + kBoxGroup - 1) / kBoxGroup * kBoxGroup);
+        for (std::size_t i = 0; i < 3; ++i) {
+            count[i] = (out[i] + size[i] - 1) / size[i];
+        }
+    }
+
+    std::size_t longest() const noexcept {
+        return static_cast<std::size_t>(std::max_element(size.begin(), size.end()) - size.begin());
+    }
+    std::int64_t tiles() const noexcept { return count[0] * count[1] * count[2]; }
+    std::int64_t rows() const noexcept { return extent[1]; }
+
+    struct Parts { // of a thread's scratch memory, in bytes
+        std::int64_t rows, begins, ends, whole;
+    };
+    Parts parts() const noexcept {
+        constexpr auto cell = static_cast<std::int64_t>(sizeof(std::int32_t));
+        const std::int64_t rows_at = slice_pitch * extent[0] * cell;
+        const std::int64_t begins = rows_at + (extent[1] + 1) * static_cast<std::int64_t>(sizeof(std::byte*));
+        return {rows_at, begins, begins + extent[1] * cell, begins + 2 * extent[1] * cell};
+    }
 };
 
 template <class Stored>
@@ -38,205 +84,160 @@ struct Oblique {
     const Resampling& how;
     const OutputView& out;
     const std::vector<WordChannel>& channels;
-    std::int64_t width; // of a tile: no run is longer
+    const Tiling& tiling;
 
-    double position(std::size_t axis, std::int64_t slice, std::int64_t row, std::int64_t column) const noexcept {
-        const auto& linear = how.to_stored.linear[axis];
-        return linear[0] * static_cast<double>(slice) + linear[1] * static_cast<double>(row) +
-               how.to_stored.shift[axis] + linear[2] * static_cast<double>(column);
+    bool outside(const TileBox& box) const noexcept {
+        for (std::size_t i = 0; i < 3; ++i) {
+            if (box.first[i] + box.extent[i] <= 0 || box.first[i] >= stored.shape[i]) {
+                return true;
+            }
+        }
+        return false;
     }
 
-    // Whether, on every axis, the position lies `within` from the first pixel and from the last.
-    bool lies(std::int64_t slice, std::int64_t row, std::int64_t column, double within) const noexcept {
+    bool inside(const TileBox& box) const noexcept {
         for (std::size_t i = 0; i < 3; ++i) {
-            const double here = position(i, slice, row, column);
-            if (!(here >= within && here <= static_cast<double>(stored.shape[i] - 1) - within)) {
+            if (box.first[i] < 0 || box.first[i] + box.extent[i] > stored.shape[i]) {
                 return false;
             }
         }
         return true;
     }
 
-    // The part of `run` where `lies` holds: an interval on each axis, so it is one.
-    Run part(std::int64_t slice, std::int64_t row, Run run, double within) const noexcept {
-        for (std::size_t i = 0; i < 3; ++i) {
-            const double step = how.to_stored.linear[i][2];
-            if (step != 0.0) {
-                const double origin = position(i, slice, row, 0);
-                double low = (within - origin) / step;
-                double high = (static_cast<double>(stored.shape[i] - 1) - within - origin) / step;
-                if (low > high) {
-                    std::swap(low, high);
-                }
-                const auto least = static_cast<double>(run.begin), most = static_cast<double>(run.end);
-                run.begin = static_cast<std::int64_t>(std::clamp(std::floor(low), least, most));
-                run.end = static_cast<std::int64_t>(std::clamp(std::ceil(high) + 1.0, least, most));
-            }
-        }
-        while (run.begin < run.end && !lies(slice, row, run.begin, within)) {
-            ++run.begin;
-        }
-        while (run.begin < run.end && !lies(slice, row, run.end - 1, within)) {
-            --run.end;
-        }
-        return run;
-    }
-
-    void make_tile(std::int64_t c, const Shape& begin, const Shape& end) const noexcept {
+    void make_tile(std::int64_t c, const Shape& begin, const Shape& end, std::byte* scratch) const noexcept {
         const WordChannel& channel = channels[static_cast<std::size_t>(c)];
-        bool whole = true; // inside: an affine map is extreme at the corners
-        for (int corner = 0; corner < 8 && whole; ++corner) {
-            whole = lies(corner & 1 ? begin[0] : end[0] - 1, corner & 2 ? begin[1] : end[1] - 1,
-                         corner & 4 ? begin[2] : end[2] - 1, kMargin);
+        const TileBox box(how.to_stored, begin, end);
+        const bool fills = how.border == Border::constant;
+        const bool filled = fills && outside(box);
+        if (!filled) {
+            pack(channel, box, scratch);
+            make_outputs(channel, box, c, begin, end, reinterpret_cast<const std::int32_t*>(scratch));
         }
+        const bool repairs = fills && !channel.fill_is_word && !filled && !inside(box);
+        const auto fill = static_cast<float>(channel.fill * channel.gain + channel.bias);
+        const ObliqueBorder<Stored> border(stored, how.to_stored);
         for (std::int64_t s = begin[0]; s < end[0]; ++s) {
             for (std::int64_t r = begin[1]; r < end[1]; ++r) {
                 float* target = out.row(c, s, r);
-                const Run all{begin[2], end[2]};
-                if (whole) {
-                    make_inside(channel, s, r, all, target);
-                } else {
-                    make_row(channel, s, r, all, target);
+                if (filled) {
+                    std::fill(target + begin[2], target + end[2], std::clamp(fill, channel.low, channel.high));
+                } else if (repairs) {
+                    border.finish_row(channel, s, r, begin[2], end[2], target);
                 }
-                for (std::int64_t x = all.begin; channel.finish != nullptr && x < all.end; ++x) {
+                for (std::int64_t x = begin[2]; channel.finish != nullptr && x < end[2]; ++x) {
                     target[x] = static_cast<float>((*channel.finish)(static_cast<double>(target[x])));
                 }
             }
         }
     }
 
-    void make_row(const WordChannel& channel, std::int64_t slice, std::int64_t row, Run all,
-                  float* target) const noexcept {
-        // Where the border repeats, what is outside takes the way of the border, too.
-        const Run touched = how.border == Border::constant ? part(slice, row, all, -1.0) : all;
-        const Run inside = part(slice, row, touched, kMargin);
-        const auto fill = std::clamp(static_cast<float>(channel.fill * channel.gain + channel.bias), channel.low,
-                                     channel.high);
-        std::fill(target + all.begin, target + touched.begin, fill);
-        std::fill(target + touched.end, target + all.end, fill);
-        for (std::int64_t x = touched.begin; x < inside.begin; ++x) {
-            target[x] = at_border(channel, slice, row, x);
-        }
-        make_inside(channel, slice, row, inside, target);
-        for (std::int64_t x = inside.end; x < touched.end; ++x) {
-            target[x] = at_border(channel, slice, row, x);
+    void pack(const WordChannel& channel, const TileBox& box, std::byte* scratch) const noexcept {
+        const Tiling::Parts parts = tiling.parts();
+        auto* rows = reinterpret_cast<const std::byte**>(scratch + parts.rows);
+        auto* begins = reinterpret_cast<std::int32_t*>(scratch + parts.begins);
+        auto* ends = reinterpret_cast<std::int32_t*>(scratch + parts.ends);
+        const bool fills = how.border == Border::constant;
+        const auto nearest = [&](std::size_t i, std::int64_t pixel) {
+            return std::clamp<std::int64_t>(pixel, 0, stored.shape[i] - 1);
+        };
+        for (std::int64_t s = 0; s < box.extent[0]; ++s) {
+            const std::int64_t slice = nearest(0, box.first[0] + s);
+            for (std::int64_t r = 0; r < box.extent[1]; ++r) {
+                const std::int64_t row = nearest(1, box.first[1] + r);
+                const bool there = slice == box.first[0] + s && row == box.first[1] + r;
+                rows[r] = there || !fills ? stored.row(channel.stored, slice, row) : nullptr;
+                std::int64_t from = 0, to = 0;
+                box.columns(s, r, from, to);
+                begins[r] = static_cast<std::int32_t>(from / kBoxGroup * kBoxGroup);
+                ends[r] = static_cast<std::int32_t>(to);
+            }
+            BoxRows job{};
+            job.rows = rows;
+            job.count = box.extent[1] - 1; // the last row is only ever the lower one of a pair
+            job.columns = stored.shape[2];
+            job.first_column = box.first[2];
+            job.begins = begins;
+            job.ends = ends;
+            job.tone = &channel.tone;
+            job.clamps = channel.clamps;
+            job.fills = fills;
+            job.fill = channel.fill_word;
+            job.packed = reinterpret_cast<std::int32_t*>(scratch) + s * tiling.slice_pitch;
+            job.pitch = tiling.row_pitch;
+            job.ahead = slice + 1 < stored.shape[0] ? stored.strides[0] : 0;
+            pack_box<Stored>()(job);
         }
     }
 
-    void make_inside(const WordChannel& channel, std::int64_t slice, std::int64_t row, Run run,
-                     float* target) const noexcept {
-        if (run.begin == run.end) {
-            return;
-        }
-        RunLerp job{};
-        job.slice_stride = stored.strides[0];
-        job.row_stride = stored.strides[1];
-        job.base = stored.row(channel.stored, 0, 0);
+    void make_outputs(const WordChannel& channel, const TileBox& box, std::int64_t c, const Shape& begin,
+                      const Shape& end, const std::int32_t* packed) const noexcept {
+        constexpr double one = 1 << kPositionBits;
+        TileLerp job{};
+        job.packed = packed;
+        job.row_pitch = static_cast<std::int32_t>(tiling.row_pitch);
+        job.slice_pitch = static_cast<std::int32_t>(tiling.slice_pitch);
         for (std::size_t i = 0; i < 3; ++i) {
-            const double here = position(i, slice, row, run.begin);
-            const double pixel = std::floor(here);
-            job.base += static_cast<std::int64_t>(pixel) * stored.strides[i];
-            constexpr double one = 1 << kPositionBits;
             // Within a slice weights are cut to kWeightBits: half a unit more makes that rounding.
             const std::int32_t half = i == 0 ? 0 : 1 << (kPositionBits - kWeightBits - 1);
-            job.first[i] = static_cast<std::int32_t>(std::nearbyint((here - pixel) * one)) + half;
-            job.step[i] = static_cast<std::int32_t>(std::nearbyint(how.to_stored.linear[i][2] * one));
+            job.first[i] = static_cast<std::int32_t>(std::nearbyint(box.position[i] * one)) + half;
+            job.size[i] = end[i] - begin[i];
+            for (std::size_t j = 0; j < 3; ++j) {
+                job.step[i][j] = static_cast<std::int32_t>(std::nearbyint(how.to_stored.linear[i][j] * one));
+            }
         }
-        job.tone = &channel.tone;
-        job.clamps = channel.clamps;
         job.center = channel.center_sum();
         job.gain = static_cast<float>(channel.gain);
         job.bias = static_cast<float>(channel.bias);
         job.low = channel.low;
         job.high = channel.high;
-        job.out = target + run.begin;
-        job.count = run.end - run.begin;
-        lerp_run<Stored>()(job);
-    }
-
-    // The same with tests, as every pixel may lie outside.
-    float at_border(const WordChannel& channel, std::int64_t slice, std::int64_t row, std::int64_t column) const noexcept {
-        std::array<std::array<double, 2>, 3> weights;
-        std::array<std::array<std::int64_t, 2>, 3> pixels;
-        for (std::size_t i = 0; i < 3; ++i) {
-            const auto last = static_cast<double>(stored.shape[i] - 1);
-            const bool repeats = how.border == Border::edge;
-            const double here = std::clamp(position(i, slice, row, column), repeats ? 0.0 : -1.0, repeats ? last : last + 1.0);
-            const double pixel = std::floor(here);
-            weights[i] = {1.0 - (here - pixel), here - pixel};
-            pixels[i] = {static_cast<std::int64_t>(pixel), static_cast<std::int64_t>(pixel) + 1};
-        }
-        double sum = 0.0, inside = 0.0;
-        const auto there = [&](std::size_t i, std::size_t k) {
-            return pixels[i][k] >= 0 && pixels[i][k] < stored.shape[i] && weights[i][k] > 0.0;
-        };
-        for (std::size_t s = 0; s < 2; ++s) {
-            for (std::size_t r = 0; r < 2; ++r) {
-                if (!there(0, s) || !there(1, r)) {
-                    continue;
-                }
-                const std::byte* from = stored.row(channel.stored, pixels[0][s], pixels[1][r]);
-                const double weight = weights[0][s] * weights[1][r];
-                for (std::size_t x = 0; x < 2; ++x) {
-                    if (there(2, x)) {
-                        const auto value = load<Stored>(from + pixels[2][x] * stored.strides[2]);
-                        sum += weight * weights[2][x] * (channel.word(value) - channel.center);
-                        inside += weight * weights[2][x];
-                    }
-                }
-            }
-        }
-        sum = sum * kNegatedOne + (how.border == Border::constant ? (1.0 - inside) * channel.fill : 0.0);
-        return std::clamp(static_cast<float>(sum * channel.gain + channel.bias), channel.low, channel.high);
+        job.out = out.row(c, begin[0], begin[1]) + begin[2];
+        job.out_slice = out.shape[1] * out.shape[2];
+        job.out_row = out.shape[2];
+        kernels().lerp_tile(job);
     }
 };
 
-// The longest runs whose positions, and offsets from their first pixel, fit 32 bits.
-std::int64_t longest_run(const Affine& map, const std::array<std::int64_t, 3>& strides) noexcept {
-    double farthest = 0.0, reach = 0.0;
+bool stays_near(const Affine& map, const Shape& out) noexcept {
     for (std::size_t i = 0; i < 3; ++i) {
-        farthest = std::max(farthest, std::abs(map.linear[i][2]));
-        reach += std::abs(map.linear[i][2]) * std::abs(static_cast<double>(strides[i]));
+        double far = std::abs(map.shift[i]);
+        for (std::size_t j = 0; j < 3; ++j) {
+            far += std::abs(map.linear[i][j]) * static_cast<double>(out[j]);
+        }
+        if (!(far < kFarthest)) {
+            return false;
+        }
     }
-    const double most = std::min(kFarthest / farthest, 1e9 / reach);
-    return static_cast<std::int64_t>(std::min(most, static_cast<double>(kTile[2])));
+    return true;
 }
 
 } // namespace
 
 template <class Stored>
 bool resample_oblique(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads) {
-    constexpr std::int64_t shortest = 16; // below, the exact path is as fast
     const auto axes = how.axes(stored.shape);
-    const std::int64_t longest = longest_run(how.to_stored, stored.strides);
     if (how.filter == Filter::nearest || stored.strides[2] != static_cast<std::int64_t>(sizeof(Stored)) ||
-        std::min({stored.shape[0], stored.shape[1], stored.shape[2]}) < 2 || longest < shortest ||
-        std::max({axes[0].support, axes[1].support, axes[2].support}) > 1.0 ||
-        std::max(std::abs(stored.strides[0]), std::abs(stored.strides[1])) > std::numeric_limits<std::int32_t>::max()) {
+        stored.shape[0] < 2 || std::max({axes[0].support, axes[1].support, axes[2].support}) > 1.0 ||
+        !stays_near(how.to_stored, out.shape)) {
         return false;
     }
     const auto channels = word_channels<Stored>(how, out.channels, stored.channels);
-    if (channels.empty()) {
+    const Tiling tiling(how.to_stored, out.shape);
+    if (channels.empty() || tiling.tiles() == 0) {
         return false;
     }
-    Shape size = kTile, count{};
-    const std::int64_t across = (out.shape[2] + longest - 1) / longest;
-    size[2] = ((out.shape[2] + across - 1) / across + 15) / 16 * 16;
-    size[2] = std::min(size[2], longest);
-    for (std::size_t i = 0; i < 3; ++i) {
-        count[i] = (out.shape[i] + size[i] - 1) / size[i];
-    }
-    const Oblique<Stored> oblique{stored, how, out, channels, size[2]};
-    const std::int64_t items = out.channels * count[0] * count[1] * count[2];
+    const Oblique<Stored> oblique{stored, how, out, channels, tiling};
+    const std::int64_t items = out.channels * tiling.tiles();
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
-    ThreadPool::instance().run(items, slots, [&](std::int64_t item, int) noexcept {
+    const KeptScratch scratch(slots, tiling.parts().whole);
+    ThreadPool::instance().run(items, slots, [&](std::int64_t item, int slot) noexcept {
+        const Shape& count = tiling.count;
         const Shape place{item / (count[1] * count[2]) % count[0], item / count[2] % count[1], item % count[2]};
         Shape begin{}, end{};
         for (std::size_t i = 0; i < 3; ++i) {
-            begin[i] = place[i] * size[i];
-            end[i] = std::min(begin[i] + size[i], out.shape[i]);
+            begin[i] = place[i] * tiling.size[i];
+            end[i] = std::min(begin[i] + tiling.size[i], out.shape[i]);
         }
-        oblique.make_tile(item / (count[0] * count[1] * count[2]), begin, end);
+        oblique.make_tile(item / tiling.tiles(), begin, end, scratch.of(slot));
     });
     return true;
 }

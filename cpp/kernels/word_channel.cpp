@@ -97,6 +97,10 @@ std::vector<WordChannel> word_channels(const Resampling& how, std::int64_t outpu
         channel.gain = channel.tone.gain * gain / kNegatedOne;
         channel.bias = (center * after.slope + after.intercept) * after.scale + after.offset;
         channel.fill = (how.fill[c] - center) / channel.tone.gain * kNegatedOne;
+        const double word = (how.fill[c] - channel.tone.bias) / channel.tone.gain;
+        const double nearest = std::clamp(std::nearbyint(word), -32768.0, 32767.0);
+        channel.fill_word = static_cast<std::int32_t>(nearest);
+        channel.fill_is_word = std::abs(word - nearest) < 1e-6;
         const double ends[] = {after.low * after.scale + after.offset, after.high * after.scale + after.offset};
         channel.low = static_cast<float>(std::min(ends[0], ends[1]));
         channel.high = static_cast<float>(std::max(ends[0], ends[1]));

@@ -14,7 +14,8 @@ namespace medplug {
     void lerp_rows(const RowLerp&) noexcept;                                                                           \
     void lerp_slices(const SliceLerp&) noexcept;                                                                       \
     template <class Stored>                                                                                            \
-    void lerp_run(const RunLerp&) noexcept;                                                                            \
+    void pack_box(const BoxRows&) noexcept;                                                                            \
+    void lerp_tile(const TileLerp&) noexcept;                                                                          \
     constexpr Kernels table{#isa,                                                                                      \
                             sum_rows<std::uint8_t>,                                                                    \
                             sum_rows<std::int8_t>,                                                                     \
@@ -26,10 +27,11 @@ namespace medplug {
                             lerp_rows<std::uint16_t>,                                                                  \
                             lerp_rows<std::int16_t>,                                                                   \
                             lerp_slices,                                                                               \
-                            lerp_run<std::uint8_t>,                                                                    \
-                            lerp_run<std::int8_t>,                                                                     \
-                            lerp_run<std::uint16_t>,                                                                   \
-                            lerp_run<std::int16_t>};                                                                   \
+                            pack_box<std::uint8_t>,                                                                    \
+                            pack_box<std::int8_t>,                                                                     \
+                            pack_box<std::uint16_t>,                                                                   \
+                            pack_box<std::int16_t>,                                                                    \
+                            lerp_tile};                                                                                \
     }
 
 MEDPLUG_DECLARE(plain)

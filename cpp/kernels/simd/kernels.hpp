@@ -89,21 +89,40 @@ struct SliceLerp {
     std::int64_t ahead_bytes; // at each of the two
 };
 
-// Outputs along a line, each between its eight neighbours, all of which are there. Positions are whole numbers of
-// 2^-kPositionBits pixels, relative to `base`; those within a slice half a unit of the weights ahead.
-struct RunLerp {
-    const std::byte* base;
-    std::int64_t slice_stride, row_stride; // bytes
-    std::int32_t first[3];                 // slice, row, column
-    std::int32_t step[3];
+// Rows of a box: packed[k * pitch + x] = the words of rows[k] | those of rows[k + 1] << 16, at stored column
+// first_column + x, for x from begins[k] to ends[k] in groups of kBoxGroup. Columns outside are the nearest ones, or
+// `fill` where `fills`; a null row is `fill`, too.
+struct BoxRows {
+    const std::byte* const* rows; // [count + 1]
     std::int64_t count;
+    std::int64_t columns; // of a stored row
+    std::int64_t first_column;
+    const std::int32_t* begins;
+    const std::int32_t* ends;
     const WordTone* tone;
     bool clamps;
+    bool fills;
+    std::int32_t fill;
+    std::int32_t* packed;
+    std::int64_t pitch;
+    std::ptrdiff_t ahead; // bytes from a row to one that is read soon; a hint
+};
+
+// A tile of outputs, each between eight neighbours in the box. Positions are whole numbers of 2^-kPositionBits pixels,
+// from the box's first pixel; those within a slice half a unit of the weights ahead.
+struct TileLerp {
+    const std::int32_t* packed;
+    std::int32_t row_pitch, slice_pitch; // less than 2^15
+    std::int32_t first[3];               // slice, row, column of the first output
+    std::int32_t step[3][3];             // [axis of the box][axis of the output]
+    std::int64_t size[3];
     std::int32_t center;
     float gain, bias, low, high;
     float* out;
+    std::int64_t out_slice, out_row; // floats
 };
 
+constexpr std::int64_t kBoxGroup = 16;
 constexpr int kPositionBits = 22;
 constexpr int kWeightBits = 15;
 constexpr std::int64_t kPairPad = 16;
@@ -122,10 +141,11 @@ struct Kernels {
     void (*lerp_rows_uint16)(const RowLerp&) noexcept;
     void (*lerp_rows_int16)(const RowLerp&) noexcept;
     void (*lerp_slices)(const SliceLerp&) noexcept;
-    void (*lerp_run_uint8)(const RunLerp&) noexcept;
-    void (*lerp_run_int8)(const RunLerp&) noexcept;
-    void (*lerp_run_uint16)(const RunLerp&) noexcept;
-    void (*lerp_run_int16)(const RunLerp&) noexcept;
+    void (*pack_box_uint8)(const BoxRows&) noexcept;
+    void (*pack_box_int8)(const BoxRows&) noexcept;
+    void (*pack_box_uint16)(const BoxRows&) noexcept;
+    void (*pack_box_int16)(const BoxRows&) noexcept;
+    void (*lerp_tile)(const TileLerp&) noexcept;
 };
 
 // The best set that this machine has, or the one that the environment variable MEDPLUG_ISA names, where it has that:

@@ -86,17 +86,27 @@ void pack_edge(const BoxRows& job, const std::byte* top, const std::byte* bottom
 
 template <class Stored, class Read>
 void pack_rows(const BoxRows& job, const Read& read) noexcept {
+    const std::int64_t columns = job.columns;
+    const std::ptrdiff_t ahead = job.ahead;
+    const std::uint32_t fill = static_cast<std::uint32_t>(job.fill) & 0xffffu;
+    const auto filled = static_cast<std::int32_t>(fill | fill << 16);
     for (std::int64_t k = 0; k < job.count; ++k) {
         const std::byte* top = job.rows[k];
         const std::byte* bottom = job.rows[k + 1];
+        const std::int64_t end = job.ends[k], first_column = job.first_column;
         std::int32_t* to = job.packed + k * job.pitch;
-        for (std::int64_t x = job.begins[k]; x < job.ends[k]; x += kGroup) {
-            const std::int64_t column = job.first_column + x;
-            if (column >= 0 && column + kGroup <= job.columns && top != nullptr && bottom != nullptr) {
+        const bool both = top != nullptr && bottom != nullptr, none = top == nullptr && bottom == nullptr;
+        for (std::int64_t x = job.begins[k]; x < end; x += kGroup) {
+            const std::int64_t column = first_column + x;
+            if (both && column >= 0 && column + kGroup <= columns) {
                 const std::int64_t at = column * static_cast<std::int64_t>(sizeof(Stored));
-                __builtin_prefetch(bottom + at + job.ahead);
+                __builtin_prefetch(bottom + at + ahead);
                 pack_group(reinterpret_cast<const Stored*>(top + at), reinterpret_cast<const Stored*>(bottom + at), read,
                            to + x);
+            } else if (none || (job.fills && (column + kGroup <= 0 || column >= columns))) {
+                for (int i = 0; i < kGroup; ++i) {
+                    to[x + i] = filled;
+                }
             } else {
                 pack_edge<Stored>(job, top, bottom, column, read, to + x);
             }

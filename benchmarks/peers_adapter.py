@@ -14,8 +14,8 @@ NAME = "medplug"
 
 
 def to_stored(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Turn a matrix over (x, y[, z]) into the kernels' own over ([slice,] row, column)."""
-    return np.ascontiguousarray(np.column_stack([matrix[::-1, -2::-1], matrix[::-1, -1]]))
+    """Turn matrices over (x, y[, z]) into the kernels' own over ([slice,] row, column)."""
+    return np.concatenate([matrix[..., ::-1, -2::-1], matrix[..., ::-1, -1:]], axis=-1)
 
 
 def prepare(item: str, spec: Mapping[str, Any], threads: int) -> Callable[[Mapping[str, Any]], NDArray[np.float32]]:
@@ -43,15 +43,11 @@ def prepare(item: str, spec: Mapping[str, Any], threads: int) -> Callable[[Mappi
     }
 
     def run(data: Mapping[str, Any]) -> NDArray[np.float32]:
-        stored = data["x"] if images > 1 else data["x"][None]
-        if "matrix" not in data:
-            maps = [resize]
-        elif after_resampling:
-            maps = [to_stored(data["matrix"])]
+        maps = resize if "matrix" not in data else to_stored(data["matrix"])
+        if images > 1:
+            _kernels.resample_batch(data["x"][:, None], out, maps, **how)
         else:
-            maps = [to_stored(matrix) for matrix in data["matrix"]]
-        for one, target, place in zip(stored, out, maps, strict=True):
-            _kernels.resample(one[None], target, place, **how)
+            _kernels.resample(data["x"][None], out[0], maps.reshape(maps.shape[-2:]), **how)
         return out
 
     return run

@@ -221,30 +221,50 @@ std::string shape_of(const py::array& array) {
     return text(array.attr("shape"));
 }
 
-Affine affine_of(const py::object& value, py::ssize_t axes) {
-    const py::array array = as_array(value, "to_stored");
-    check_dtype<double>(array, "to_stored");
-    if (array.ndim() != 2 || array.shape(0) != axes || array.shape(1) != axes + 1) {
-        refuse("to_stored has shape " + shape_of(array) + "; an image of " + std::to_string(axes) + " axes needs (" +
-               std::to_string(axes) + ", " + std::to_string(axes + 1) + ")");
-    }
+// One map, read from `axes` rows of `axes` + 1 numbers with the strides of the last two axes of `array`.
+Affine affine_at(const py::array& array, const std::byte* origin, py::ssize_t axes, const std::string& name) {
+    const py::ssize_t row_stride = array.strides(array.ndim() - 2), column_stride = array.strides(array.ndim() - 1);
     Affine affine{{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}}, {0, 0, 0}};
     const py::ssize_t skipped = 3 - axes;
     for (py::ssize_t i = 0; i < axes; ++i) {
         for (py::ssize_t j = 0; j <= axes; ++j) {
-            const double number = number_at(array, i, j);
-            check_finite(number, "to_stored[" + std::to_string(i) + ", " + std::to_string(j) + "]");
+            const double number = load<double>(origin + i * row_stride + j * column_stride);
+            if (!(std::abs(number) <= kMaxCoefficient)) { // the name is built for a refusal only
+                check_finite(number, name + "[" + std::to_string(i) + ", " + std::to_string(j) + "]");
+            }
             auto& row = affine.linear[static_cast<std::size_t>(skipped + i)];
             (j == axes ? affine.shift[static_cast<std::size_t>(skipped + i)]
                        : row[static_cast<std::size_t>(skipped + j)]) = number;
         }
     }
     if (is_singular(affine)) {
-        refuse("to_stored is singular: its linear part maps the output onto less than the image; give every "
-               "axis a "
-               "scale other than 0");
+        refuse(name + " is singular: its linear part maps the output onto less than the image; give every axis a "
+                      "scale other than 0");
     }
     return affine;
+}
+
+// [count,] axes, axes + 1; `count` is 0 where one map is wanted.
+std::vector<Affine> affines_of(const py::object& value, py::ssize_t axes, std::int64_t count) {
+    const py::array array = as_array(value, "to_stored");
+    check_dtype<double>(array, "to_stored");
+    const py::ssize_t extra = count > 0 ? 1 : 0;
+    if (array.ndim() != 2 + extra || (extra == 1 && array.shape(0) != count) || array.shape(extra) != axes ||
+        array.shape(extra + 1) != axes + 1) {
+        const std::string each = std::to_string(axes) + ", " + std::to_string(axes + 1) + ")";
+        refuse("to_stored has shape " + shape_of(array) + "; " +
+               (count > 0 ? std::to_string(count) + " images" : std::string("an image")) + " of " +
+               std::to_string(axes) + " axes needs (" + (count > 0 ? std::to_string(count) + ", " : "") + each);
+    }
+    const auto* origin = static_cast<const std::byte*>(array.data());
+    if (count == 0) {
+        return {affine_at(array, origin, axes, "to_stored")};
+    }
+    std::vector<Affine> maps;
+    for (std::int64_t i = 0; i < count; ++i) {
+        maps.push_back(affine_at(array, origin + i * array.strides(0), axes, "to_stored[" + std::to_string(i) + "]"));
+    }
+    return maps;
 }
 
 std::optional<std::vector<double>> matrix_of(const py::object& value, std::int64_t from, std::int64_t to) {
@@ -271,13 +291,13 @@ std::optional<std::vector<double>> matrix_of(const py::object& value, std::int64
     return numbers;
 }
 
-OutputView output_of(const py::object& value, const py::array& stored) {
+OutputView output_of(const py::object& value, const py::array& stored, py::ssize_t axes) {
     py::array array = as_array(value, "out");
     check_dtype<float>(array, "out");
     check_sizes(array, "out");
     if (array.ndim() != stored.ndim()) {
         refuse("out has " + std::to_string(array.ndim()) + " axes and stored has " + std::to_string(stored.ndim()) +
-               "; both need [channels, (slices,) rows, columns]");
+               "; both need as many");
     }
     if (!array.writeable()) {
         refuse("out is read-only; pass a writable array");
@@ -289,9 +309,10 @@ OutputView output_of(const py::object& value, const py::array& stored) {
     if (py::module_::import("numpy").attr("may_share_memory")(array, stored).cast<bool>()) {
         refuse("out lies in the same memory as stored; pass an array of its own");
     }
-    OutputView view{static_cast<float*>(array.mutable_data()), array.shape(0), {1, 1, 1}};
-    for (py::ssize_t axis = 1; axis < array.ndim(); ++axis) {
-        view.shape[static_cast<std::size_t>(3 - array.ndim() + axis)] = array.shape(axis);
+    const py::ssize_t channels = array.ndim() - axes - 1; // the axis that counts them
+    OutputView view{static_cast<float*>(array.mutable_data()), array.shape(channels), {1, 1, 1}};
+    for (py::ssize_t axis = 0; axis < axes; ++axis) {
+        view.shape[static_cast<std::size_t>(3 - axes + axis)] = array.shape(channels + 1 + axis);
     }
     return view;
 }
@@ -310,37 +331,77 @@ Border border_of(const std::string& name) {
     refuse("no border named '" + name + "'; there are edge, constant");
 }
 
+// What one call says besides its images, checked; it keeps alive what the kernels point to while the GIL is free.
+struct Arguments {
+    std::optional<std::vector<double>> matrix;
+    std::vector<py::object> held;
+    std::vector<Tone> before, after;
+    std::vector<double> fill;
+    Filter filter;
+    Border border;
+    int threads;
+
+    Arguments(std::int64_t stored_channels, std::int64_t channels, const py::object& matrix_object,
+              const py::sequence& before_tones, const py::sequence& after_tones, const std::string& filter_name,
+              const std::string& border_name, const py::sequence& fill_values, std::int64_t thread_count)
+        : matrix(matrix_of(matrix_object, stored_channels, channels)),
+          before(tones_of(before_tones, "before", channels, held)),
+          after(tones_of(after_tones, "after", channels, held)), fill(numbers_of(fill_values, "fill")),
+          filter(filter_of(filter_name)), border(border_of(border_name)), threads(check_threads(thread_count)) {
+        if (static_cast<std::int64_t>(fill.size()) != channels) {
+            refuse("fill has " + std::to_string(fill.size()) + " values for " + std::to_string(channels) +
+                   " output channels; give one each");
+        }
+    }
+
+    Resampling resampling(const Affine& to_stored) const {
+        return {to_stored, filter, border, matrix ? matrix->data() : nullptr, before.data(), after.data(), fill.data()};
+    }
+};
+
 void resample_python(const py::object& stored_object, const py::object& out_object, const py::object& to_stored,
-                     const py::object& matrix_object, const py::sequence& before, const py::sequence& after,
-                     const std::string& filter, const std::string& border, const py::sequence& fill_values,
-                     std::int64_t thread_count) {
+                     const py::object& matrix, const py::sequence& before, const py::sequence& after,
+                     const std::string& filter, const std::string& border, const py::sequence& fill,
+                     std::int64_t threads) {
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() != 3 && stored.ndim() != 4) {
         refuse("stored has shape " + shape_of(stored) + "; [channels, (slices,) rows, columns] is needed");
     }
     check_sizes(stored, "stored");
-    const OutputView out = output_of(out_object, stored);
-    const auto matrix = matrix_of(matrix_object, stored.shape(0), out.channels);
-    std::vector<py::object> held;
-    const std::vector<Tone> before_tones = tones_of(before, "before", out.channels, held);
-    const std::vector<Tone> after_tones = tones_of(after, "after", out.channels, held);
-    const std::vector<double> fill = numbers_of(fill_values, "fill");
-    if (static_cast<std::int64_t>(fill.size()) != out.channels) {
-        refuse("fill has " + std::to_string(fill.size()) + " values for " + std::to_string(out.channels) +
-               " output channels; give one each");
-    }
-    const Resampling how{affine_of(to_stored, stored.ndim() - 1),
-                         filter_of(filter),
-                         border_of(border),
-                         matrix ? matrix->data() : nullptr,
-                         before_tones.data(),
-                         after_tones.data(),
-                         fill.data()};
-    const int threads = check_threads(thread_count);
+    const py::ssize_t axes = stored.ndim() - 1;
+    const OutputView out = output_of(out_object, stored, axes);
+    const Arguments arguments(stored.shape(0), out.channels, matrix, before, after, filter, border, fill, threads);
+    const Resampling how = arguments.resampling(affines_of(to_stored, axes, 0).front());
     with_stored_type(stored, [&](auto item) {
-        const auto view = view_of<decltype(item)>(stored, stored.ndim() == 3);
+        const auto view = view_of<decltype(item)>(stored, axes == 2);
         const py::gil_scoped_release release;
-        resample(view, how, out, threads);
+        resample(view, how, out, arguments.threads);
+    });
+}
+
+void resample_batch_python(const py::object& stored_object, const py::object& out_object, const py::object& to_stored,
+                           const py::object& matrix, const py::sequence& before, const py::sequence& after,
+                           const std::string& filter, const std::string& border, const py::sequence& fill,
+                           std::int64_t threads) {
+    const py::array stored = as_array(stored_object, "stored");
+    if (stored.ndim() != 4 && stored.ndim() != 5) {
+        refuse("stored has shape " + shape_of(stored) + "; [images, channels, (slices,) rows, columns] is needed");
+    }
+    check_sizes(stored, "stored");
+    const py::ssize_t axes = stored.ndim() - 2;
+    const OutputView out = output_of(out_object, stored, axes);
+    const std::int64_t images = stored.shape(0);
+    if (as_array(out_object, "out").shape(0) != images) {
+        refuse("out has shape " + shape_of(as_array(out_object, "out")) + " for " + std::to_string(images) +
+               " images; give one each");
+    }
+    const Arguments arguments(stored.shape(1), out.channels, matrix, before, after, filter, border, fill, threads);
+    const std::vector<Affine> maps = affines_of(to_stored, axes, images);
+    const py::array first = stored[py::int_(0)].cast<py::array>();
+    with_stored_type(stored, [&](auto item) {
+        const BatchView<decltype(item)> batch{view_of<decltype(item)>(first, axes == 2), images, stored.strides(0)};
+        const py::gil_scoped_release release;
+        resample_batch(batch, arguments.resampling(maps.front()), maps.data(), out, arguments.threads);
     });
 }
 
@@ -400,5 +461,7 @@ PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
         .def_property_readonly("offset", [](const OwnedTone& self) { return self.tone().offset; });
     m.def("resample", &resample_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(), "matrix"_a = py::none(),
           "before"_a, "after"_a, "filter"_a, "border"_a, "fill"_a, "threads"_a = 1);
+    m.def("resample_batch", &resample_batch_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(),
+          "matrix"_a = py::none(), "before"_a, "after"_a, "filter"_a, "border"_a, "fill"_a, "threads"_a = 1);
     m.def("percentiles", &percentiles_python, "stored"_a, "q"_a, py::kw_only(), "threads"_a = 1);
 }

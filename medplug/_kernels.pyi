@@ -84,6 +84,25 @@ def resample(
     "constant" counts each pixel outside as `fill`, a value as `before` gives them.
     """
 
+def resample_batch(
+    stored: NDArray[Any],
+    out: NDArray[np.float32],
+    to_stored: NDArray[np.float64],
+    *,
+    matrix: NDArray[np.float64] | None = None,
+    before: Sequence[Tone],
+    after: Sequence[Tone],
+    filter: str,
+    border: str,
+    fill: Sequence[float],
+    threads: int = 1,
+) -> None:
+    """Do what `resample` does to many images of one shape in one call, each with a map of its own.
+
+    `stored` is [images, channels, (slices,) rows, columns], `out` likewise and `to_stored` [images, n, n + 1]. Each image
+    gets the bits that `resample` gives it; threads share the images.
+    """
+
 def percentiles(stored: NDArray[Any], q: Sequence[float], *, threads: int = 1) -> list[float]:
     """Return the percentiles `q` (0 to 100) of the finite stored values, by NumPy's "linear" method.
 

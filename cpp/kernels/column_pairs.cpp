@@ -1,6 +1,6 @@
 #include "column_pairs.hpp"
 
-#include "word_channel.hpp"
+#include "lerp_channel.hpp"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 #pragma once
 
 #include "resample.hpp"
-#include "word_channel.hpp"
+#include "lerp_channel.hpp"
 
 #include <cmath>
 
@@ -14,7 +14,7 @@ class ObliqueBorder {
     ObliqueBorder(const StoredView<Stored>& stored, const Affine& map) noexcept : stored_(stored), map_(map) {}
 
     // Writes those of the columns begin .. end - 1 that lie at the border or outside.
-    void finish_row(const WordChannel& channel, std::int64_t slice, std::int64_t row, std::int64_t begin,
+    void finish_row(const LerpChannel& channel, std::int64_t slice, std::int64_t row, std::int64_t begin,
                     std::int64_t end, float* target) const noexcept {
         for (std::int64_t x = begin; x < end; ++x) {
             bool inside = true, outside = false;
@@ -38,7 +38,7 @@ class ObliqueBorder {
   private:
     static constexpr double kMargin = 1e-3; // beyond it no rounded position reads a pixel outside
 
-    double between(const WordChannel& channel, const std::array<double, 3>& position) const noexcept {
+    double between(const LerpChannel& channel, const std::array<double, 3>& position) const noexcept {
         double sum = 0.0, inside = 0.0;
         for (int corner = 0; corner < 8; ++corner) {
             double weight = 1.0;

@@ -1,6 +1,7 @@
 #include "resample.hpp"
 
 #include "resample_oblique.hpp"
+#include "resample_tiles.hpp"
 #include "resample_volume.hpp"
 #include "resample_words.hpp"
 
@@ -22,7 +23,7 @@ void resample(const StoredView<Stored>& stored, const Resampling& how, const Out
     std::array<std::size_t, 3> axis{};
     if (!find_stored_axes(how.to_stored, out.shape, axis)) {
         if constexpr (std::is_integral_v<Stored>) {
-            if (resample_oblique(stored, how, out, threads)) {
+            if (resample_tiles(stored, how, out, threads) || resample_oblique(stored, how, out, threads)) {
                 return;
             }
         }
@@ -46,10 +47,32 @@ void resample(const StoredView<Stored>& stored, const Resampling& how, const Out
     resample_separable(turned, how, tables, out, threads);
 }
 
-template void resample(const StoredView<std::uint8_t>&, const Resampling&, const OutputView&, int);
-template void resample(const StoredView<std::int8_t>&, const Resampling&, const OutputView&, int);
-template void resample(const StoredView<std::uint16_t>&, const Resampling&, const OutputView&, int);
-template void resample(const StoredView<std::int16_t>&, const Resampling&, const OutputView&, int);
-template void resample(const StoredView<float>&, const Resampling&, const OutputView&, int);
+template <class Stored>
+void resample_batch(const BatchView<Stored>& batch, const Resampling& how, const Affine* maps, const OutputView& out,
+                    int threads) {
+    if constexpr (std::is_integral_v<Stored>) {
+        if (resample_tiles_batch(batch, how, maps, out, threads)) {
+            return;
+        }
+    }
+    for (std::int64_t i = 0; i < batch.count; ++i) {
+        StoredView<Stored> stored = batch.first;
+        stored.origin += i * batch.stride;
+        OutputView target = out;
+        target.origin += i * out.channels * out.shape[0] * out.shape[1] * out.shape[2];
+        Resampling mapped = how;
+        mapped.to_stored = maps[i];
+        resample(stored, mapped, target, threads);
+    }
+}
+
+#define MEDPLUG_INSTANTIATE(Stored)                                                                                    \
+    template void resample(const StoredView<Stored>&, const Resampling&, const OutputView&, int);                      \
+    template void resample_batch(const BatchView<Stored>&, const Resampling&, const Affine*, const OutputView&, int);
+MEDPLUG_INSTANTIATE(std::uint8_t)
+MEDPLUG_INSTANTIATE(std::int8_t)
+MEDPLUG_INSTANTIATE(std::uint16_t)
+MEDPLUG_INSTANTIATE(std::int16_t)
+MEDPLUG_INSTANTIATE(float)
 
 } // namespace medplug

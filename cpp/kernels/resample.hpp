@@ -33,6 +33,12 @@ struct Resampling {
 template <class Stored>
 void resample(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads);
 
+// The same for many images of one shape, each with a map of its own in place of how.to_stored; `out` is the first's,
+// and the others' follow it.
+template <class Stored>
+void resample_batch(const BatchView<Stored>& batch, const Resampling& how, const Affine* maps, const OutputView& out,
+                    int threads);
+
 // For maps that move every output axis along one stored axis; table j holds the taps of output axis j, and
 // the axes of `stored` are in the output's order.
 template <class Stored>

@@ -6,6 +6,7 @@
 #include "oblique_border.hpp"
 #include "scratch.hpp"
 #include "tile_box.hpp"
+#include "whole_rows.hpp"
 
 namespace medplug {
 
@@ -83,7 +84,7 @@ struct Oblique {
     const StoredView<Stored>& stored;
     const Resampling& how;
     const OutputView& out;
-    const std::vector<WordChannel>& channels;
+    const std::vector<LerpChannel>& channels;
     const Tiling& tiling;
 
     bool outside(const TileBox& box) const noexcept {
@@ -105,7 +106,7 @@ struct Oblique {
     }
 
     void make_tile(std::int64_t c, const Shape& begin, const Shape& end, std::byte* scratch) const noexcept {
-        const WordChannel& channel = channels[static_cast<std::size_t>(c)];
+        const LerpChannel& channel = channels[static_cast<std::size_t>(c)];
         const TileBox box(how.to_stored, begin, end);
         const bool fills = how.border == Border::constant;
         const bool filled = fills && outside(box);
@@ -131,7 +132,7 @@ struct Oblique {
         }
     }
 
-    void pack(const WordChannel& channel, const TileBox& box, std::byte* scratch) const noexcept {
+    void pack(const LerpChannel& channel, const TileBox& box, std::byte* scratch) const noexcept {
         const Tiling::Parts parts = tiling.parts();
         auto* rows = reinterpret_cast<const std::byte**>(scratch + parts.rows);
         auto* begins = reinterpret_cast<std::int32_t*>(scratch + parts.begins);
@@ -169,7 +170,7 @@ struct Oblique {
         }
     }
 
-    void make_outputs(const WordChannel& channel, const TileBox& box, std::int64_t c, const Shape& begin,
+    void make_outputs(const LerpChannel& channel, const TileBox& box, std::int64_t c, const Shape& begin,
                       const Shape& end, const std::int32_t* packed) const noexcept {
         constexpr double one = 1 << kPositionBits;
         TileLerp job{};
@@ -215,17 +216,17 @@ bool stays_near(const Affine& map, const Shape& out) noexcept {
 template <class Stored>
 bool resample_oblique(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads) {
     const auto axes = how.axes(stored.shape);
-    if (how.filter == Filter::nearest || stored.strides[2] != static_cast<std::int64_t>(sizeof(Stored)) ||
-        stored.shape[0] < 2 || std::max({axes[0].support, axes[1].support, axes[2].support}) > 1.0 ||
+    if (how.filter == Filter::nearest || stored.shape[0] < 2 || std::max({axes[0].support, axes[1].support, axes[2].support}) > 1.0 ||
         !stays_near(how.to_stored, out.shape)) {
         return false;
     }
-    const auto channels = word_channels<Stored>(how, out.channels, stored.channels);
+    const auto channels = lerp_channels<Stored>(how, out.channels, stored.channels);
     const Tiling tiling(how.to_stored, out.shape);
     if (channels.empty() || tiling.tiles() == 0) {
         return false;
     }
-    const Oblique<Stored> oblique{stored, how, out, channels, tiling};
+    const WholeRows<Stored> whole(stored);
+    const Oblique<Stored> oblique{whole.view(), how, out, channels, tiling};
     const std::int64_t items = out.channels * tiling.tiles();
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
     const KeptScratch scratch(slots, tiling.parts().whole);

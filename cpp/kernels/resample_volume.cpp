@@ -4,7 +4,8 @@
 
 #include "column_pairs.hpp"
 #include "scratch.hpp"
-#include "word_channel.hpp"
+#include "whole_rows.hpp"
+#include "lerp_channel.hpp"
 
 #include <cmath>
 
@@ -62,7 +63,7 @@ struct Volume {
     const StoredView<Stored>& stored;
     const std::array<TapTable, 3>& tables;
     const OutputView& out;
-    const std::vector<WordChannel>& channels;
+    const std::vector<LerpChannel>& channels;
     const ColumnPairs& pairs;
     const std::vector<Turn>& turns;
     bool stream;
@@ -70,7 +71,7 @@ struct Volume {
     // Output slices first_slice .. stop_slice - 1 of the rows begin .. end - 1.
     void make_block(std::int64_t c, std::int64_t begin, std::int64_t end, std::int64_t first_slice,
                     std::int64_t stop_slice, float* scratch, std::int64_t slab_size) const noexcept {
-        const WordChannel& channel = channels[static_cast<std::size_t>(c)];
+        const LerpChannel& channel = channels[static_cast<std::size_t>(c)];
         Slab slabs[2] = {{scratch, -1}, {scratch + slab_size, -1}};
         const std::int64_t count = (end - begin) * out.shape[2];
         for (std::int64_t s = first_slice; s < stop_slice; ++s) {
@@ -107,7 +108,7 @@ struct Volume {
     }
 
     // What the next slab will be made from, shared out among the output slices that come before it.
-    void look_ahead(const WordChannel& channel, std::int64_t s, std::int64_t begin, std::int64_t end,
+    void look_ahead(const LerpChannel& channel, std::int64_t s, std::int64_t begin, std::int64_t end,
                     SliceLerp& job) const noexcept {
         const Turn& turn = turns[static_cast<std::size_t>(s)];
         const Window rows = tables[1].reach(begin, end);
@@ -125,7 +126,7 @@ struct Volume {
     }
 
     // The slab of a stored slice, made unless it is there, in the place of one that is not `kept`.
-    const float* slab_of(Slab (&slabs)[2], const WordChannel& channel, std::int64_t slice, std::int64_t kept,
+    const float* slab_of(Slab (&slabs)[2], const LerpChannel& channel, std::int64_t slice, std::int64_t kept,
                          std::int64_t begin, std::int64_t end) const noexcept {
         for (const Slab& slab : slabs) {
             if (slab.slice == slice) {
@@ -140,7 +141,7 @@ struct Volume {
         return slab.values;
     }
 
-    void make_row(const WordChannel& channel, std::int64_t slice, std::int64_t row, float* to) const noexcept {
+    void make_row(const LerpChannel& channel, std::int64_t slice, std::int64_t row, float* to) const noexcept {
         const Window& window = tables[1][row];
         if (window.count == 0) {
             std::fill(to, to + out.shape[2], static_cast<float>(channel.fill));
@@ -192,19 +193,19 @@ template <class Stored>
 bool resample_volume(const StoredView<Stored>& stored, const Resampling& how, const std::array<TapTable, 3>& tables,
                      const OutputView& out, int threads) {
     const Shape& shape = out.shape;
-    if (how.filter == Filter::nearest || stored.strides[2] != static_cast<std::int64_t>(sizeof(Stored)) ||
-        stored.shape[2] < 2 || stored.shape[2] > std::numeric_limits<std::int32_t>::max() || shape[2] > kWidest ||
+    if (how.filter == Filter::nearest || stored.shape[2] < 2 || stored.shape[2] > std::numeric_limits<std::int32_t>::max() || shape[2] > kWidest ||
         !std::all_of(tables.begin(), tables.end(), has_at_most_two_taps)) {
         return false;
     }
-    const auto channels = word_channels<Stored>(how, out.channels, stored.channels);
+    const auto channels = lerp_channels<Stored>(how, out.channels, stored.channels);
     if (channels.empty()) {
         return false;
     }
     const ColumnPairs pairs(tables[2], shape[2], stored.shape[2]);
     const std::vector<Turn> turns = turns_of(tables[0], shape[0]);
     const bool stream = shape[0] * shape[1] * shape[2] >= kStreamed;
-    const Volume<Stored> volume{stored, tables, out, channels, pairs, turns, stream};
+    const WholeRows<Stored> whole(stored);
+    const Volume<Stored> volume{whole.view(), tables, out, channels, pairs, turns, stream};
 
     // Where there are few blocks of rows, each is divided along the slices; that changes no bit.
     const std::int64_t rows = std::clamp<std::int64_t>(kSlabFloats / shape[2], 1, shape[1]);

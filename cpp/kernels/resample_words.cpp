@@ -4,7 +4,8 @@
 
 #include "row_plan.hpp"
 #include "scratch.hpp"
-#include "word_tone.hpp"
+#include "whole_rows.hpp"
+#include "word_channels.hpp"
 
 #include <cmath>
 
@@ -27,44 +28,9 @@ auto row_kernel() noexcept {
     }
 }
 
-// The stored channel that each output channel is, where the matrix does nothing but pick.
-std::vector<std::int64_t> picked_channels(const double* matrix, std::int64_t outputs, std::int64_t stored) {
-    std::vector<std::int64_t> picked;
-    for (std::int64_t c = 0; c < outputs; ++c) {
-        std::int64_t found = matrix == nullptr ? c : -1;
-        for (std::int64_t k = 0; matrix != nullptr && k < stored; ++k) {
-            const double share = matrix[c * stored + k];
-            if (share == 1.0 && found < 0) {
-                found = k;
-            } else if (share != 0.0) {
-                return {};
-            }
-        }
-        if (found < 0) {
-            return {};
-        }
-        picked.push_back(found);
-    }
-    return picked;
-}
-
-bool copies_slices(const TapTable& slices, std::int64_t count) {
-    for (std::int64_t s = 0; s < count; ++s) {
-        if (slices[s].count != 1 || slices[s].inside != 1.0) {
-            return false;
-        }
-    }
-    return true;
-}
-
-// A channel of the output, ready to be made: its tone, its rows' weights and what its sums mean.
-struct Channel {
-    std::int64_t stored;
-    WordTone tone;
+// A channel together with the weights of its rows, whose bits depend on its words.
+struct PlannedChannel : WordChannel {
     RowPlan rows;
-    bool after_is_line;
-    float gain, bias;
-    double background; // what a share of the border's constant adds, relative to what the words count as zero
 };
 
 struct Scratch {
@@ -80,11 +46,11 @@ struct Words {
     const OutputView& out;
     Window columns;
     const ColumnPlan& column_plan;
-    const std::vector<Channel>& channels;
+    const std::vector<PlannedChannel>& channels;
 
     void make_panel(std::int64_t c, std::int64_t slice, std::int64_t begin, std::int64_t end,
                     std::byte* scratch) const noexcept {
-        const Channel& channel = channels[static_cast<std::size_t>(c)];
+        const PlannedChannel& channel = channels[static_cast<std::size_t>(c)];
         const std::int64_t padded = (columns.count + kColumnPad - 1) / kColumnPad * kColumnPad;
         auto* panel = reinterpret_cast<float*>(scratch);
         float* turned = panel + padded * kPanel;
@@ -94,16 +60,16 @@ struct Words {
         const bool reversed = channel.rows.reversed;
         const std::int64_t row = reversed ? out.shape[1] - 1 - begin : begin;
         kernels().sum_columns({panel, columns.count, turned, column_plan.weights.data(), tables[2].offsets.data(),
-                               column_plan.first.data(), column_plan.count.data(), out.shape[2], channel.gain,
-                               channel.bias, out.row(c, slice, row), reversed ? -out.shape[2] : out.shape[2],
-                               end - begin});
+                               column_plan.first.data(), column_plan.count.data(), out.shape[2],
+                               static_cast<float>(channel.gain), static_cast<float>(channel.bias),
+                               out.row(c, slice, row), reversed ? -out.shape[2] : out.shape[2], end - begin});
         for (std::int64_t i = begin; i < end; ++i) {
             finish_row(channel, c, slice, reversed ? out.shape[1] - 1 - i : i);
         }
     }
 
-    void sum_rows(const Channel& channel, std::int64_t slice, std::int64_t begin, std::int64_t end, std::int64_t padded,
-                  float* panel, std::int32_t* carried) const noexcept {
+    void sum_rows(const PlannedChannel& channel, std::int64_t slice, std::int64_t begin, std::int64_t end,
+                  std::int64_t padded, float* panel, std::int32_t* carried) const noexcept {
         const RowPlan& plan = channel.rows;
         const std::byte* origin = stored.row(channel.stored, tables[0][slice].first, 0) +
                                   columns.first * static_cast<std::int64_t>(sizeof(Stored));
@@ -132,7 +98,8 @@ struct Words {
     }
 
     // What the sums lack: the border's constant, and a curve after the resampling.
-    void finish_row(const Channel& channel, std::int64_t c, std::int64_t slice, std::int64_t row) const noexcept {
+    void finish_row(const PlannedChannel& channel, std::int64_t c, std::int64_t slice,
+                    std::int64_t row) const noexcept {
         float* target = out.row(c, slice, row);
         const double inside_row = tables[1][row].inside;
         if (how.border == Border::constant) {
@@ -143,18 +110,9 @@ struct Words {
                 }
             }
         }
-        if (!channel.after_is_line) {
-            for (std::int64_t x = 0; x < out.shape[2]; ++x) {
-                target[x] = static_cast<float>(how.after[c](static_cast<double>(target[x])));
-            }
-        }
+        apply_after(channel, how.after[c], target, out.shape[2]);
     }
 };
-
-bool is_line(const Tone& tone) noexcept {
-    return tone.table == nullptr && !tone.sigmoid && tone.gamma == 1.0 && std::isinf(tone.low) && tone.low < 0.0 &&
-           std::isinf(tone.high) && tone.high > 0.0;
-}
 
 } // namespace
 
@@ -162,34 +120,22 @@ template <class Stored>
 bool resample_words(const StoredView<Stored>& stored, const Resampling& how, const std::array<TapTable, 3>& tables,
                     const OutputView& out, int threads) {
     const Window columns = tables[2].reach(0, out.shape[2]);
-    const auto picked = picked_channels(how.matrix, out.channels, stored.channels);
-    if (how.filter == Filter::nearest || stored.strides[2] != static_cast<std::int64_t>(sizeof(Stored)) ||
-        picked.empty() || columns.count == 0 || columns.count > kMostColumns ||
+    if (how.filter == Filter::nearest || columns.count == 0 || columns.count > kMostColumns ||
         !copies_slices(tables[0], out.shape[0])) {
         return false;
     }
-    std::vector<Channel> channels;
-    for (std::int64_t c = 0; c < out.channels; ++c) {
-        const auto tone = word_tone<Stored>(how.before[c]);
-        if (!tone) {
-            return false;
-        }
-        Channel channel{picked[static_cast<std::size_t>(c)],
-                        *tone,
-                        RowPlan(tables[1], out.shape[1], tone->high),
-                        is_line(how.after[c]),
-                        0.0F,
-                        0.0F,
-                        0.0};
-        const Tone line = channel.after_is_line ? how.after[c] : Tone{};
-        const double slope = line.slope * line.scale;
-        channel.gain = static_cast<float>(std::ldexp(tone->gain * slope, -channel.rows.bits));
-        channel.bias = static_cast<float>((tone->bias * line.slope + line.intercept) * line.scale + line.offset);
-        channel.background = (how.fill[c] - tone->bias) * slope;
-        channels.push_back(std::move(channel));
+    std::vector<PlannedChannel> channels;
+    for (WordChannel& channel : word_channels(stored, how, out.channels)) {
+        RowPlan rows(tables[1], out.shape[1], channel.tone.high);
+        channel.gain = std::ldexp(channel.gain, -rows.bits);
+        channels.push_back({channel, std::move(rows)});
+    }
+    if (channels.empty()) {
+        return false;
     }
     const ColumnPlan column_plan(tables[2], out.shape[2], columns.first);
-    const Words<Stored> kernel{stored, how, tables, out, columns, column_plan, channels};
+    const WholeRows<Stored> whole(stored);
+    const Words<Stored> kernel{whole.view(), how, tables, out, columns, column_plan, channels};
 
     const std::int64_t panels = (out.shape[1] + kPanel - 1) / kPanel;
     const std::int64_t items = out.channels * out.shape[0] * panels;

@@ -24,6 +24,14 @@ struct StoredView {
     }
 };
 
+// `count` images of one shape, `stride` bytes apart.
+template <class Stored>
+struct BatchView {
+    StoredView<Stored> first;
+    std::int64_t count;
+    std::int64_t stride;
+};
+
 // The output, C-contiguous [channels, slices, rows, columns].
 struct OutputView {
     float* origin;

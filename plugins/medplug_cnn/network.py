@@ -138,3 +138,23 @@ def mixed(images: Tensor, shares: Tensor, generator: torch.Generator, *, alpha: 
         return values * (1 - part) + values[partner] * part
 
     return blend(images), blend(shares)
+
+
+def pasted(images: Tensor, shares: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Images [N, C, ...] with one box of another of the batch pasted in, and label shares [N, K] by area (CutMix, 2019).
+
+    One box for the whole batch, its share of the area uniform in 0 to 1. `generator` is one of the CPU.
+    """
+    sides = images.shape[2:]
+    share, *places = torch.rand(1 + len(sides), generator=generator).tolist()
+    partner = torch.randperm(len(images), generator=generator).to(images.device)
+    box = [slice(None), slice(None)]
+    area = 1.0
+    for side, place in zip(sides, places, strict=True):
+        length = int(side * share ** (1 / len(sides)))
+        start = int(place * (side - length + 1))
+        box.append(slice(start, start + length))
+        area *= length / side
+    images = images.clone()
+    images[tuple(box)] = images[(partner, *box[1:])]
+    return images, shares * (1 - area) + shares[partner] * area

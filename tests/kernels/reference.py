@@ -55,10 +55,58 @@ def resample_reference(
     matrix: NDArray[np.float64] | None = None,
 ) -> NDArray[np.float64]:
     """Return what `resample` should write; of `out` only the shape counts."""
+    means = means_reference(
+        stored, out, to_stored, before=before, filter=filter, border=border, fill=fill, matrix=matrix
+    )
+    return np.stack([tone_reference(tone, plane) for tone, plane in zip(after, means, strict=True)])
+
+
+def rounding(
+    stored: NDArray[Any],
+    to_stored: Any,
+    *,
+    before: Sequence[Tone],
+    filter: str,
+    fill: Sequence[float],
+    matrix: NDArray[np.float64] | None = None,
+    **_: Any,
+) -> float:
+    """Return how far the weighted means of stored integers may lie from the twin's: weights and windows are rounded.
+
+    Floats and nearest are not rounded at all. A weight may be off by 2^-15, the end of a window by 2^-16 of its width.
+    """
+    if stored.dtype == np.float32 or filter == "nearest":
+        return 0.0
+    values = toned(stored, before, matrix)
+    spread = max(values.max(), *fill) - min(values.min(), *fill)
+    scale = max(1.0, *np.linalg.norm(np.asarray(to_stored)[:, :-1], axis=1)) if filter == "antialias" else 1.0
+    taps = min(2 * scale + 1, max(stored.shape[1:]))
+    return float(spread * (2.0**-16 + taps * 2.0**-15))
+
+
+def toned(
+    stored: NDArray[Any], before: Sequence[Tone], matrix: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     values = stored.astype(np.float64)
     if matrix is not None:
         values = np.einsum("ck,k...->c...", matrix, values)
-    values = np.stack([tone_reference(tone, plane) for tone, plane in zip(before, values, strict=True)])
+    return np.stack([tone_reference(tone, plane) for tone, plane in zip(before, values, strict=True)])
+
+
+def means_reference(
+    stored: NDArray[Any],
+    out: NDArray[Any],
+    to_stored: NDArray[np.float64],
+    *,
+    before: Sequence[Tone],
+    filter: str,
+    border: str,
+    fill: Sequence[float],
+    matrix: NDArray[np.float64] | None = None,
+    **_: Any,
+) -> NDArray[np.float64]:
+    """Return the weighted means, before `after` is applied."""
+    values = toned(stored, before, matrix)
     linear, shift = to_stored[:, :-1], to_stored[:, -1]
     supports = [1.0 if filter == "linear" else max(1.0, float(np.linalg.norm(row))) for row in linear]
     result = np.empty(out.shape)
@@ -77,7 +125,7 @@ def resample_reference(
         for channel in range(len(result)):
             read = np.where(inside, values[channel][here], fill[channel])
             result[channel][index] = (weights * read).sum() / weights.sum()
-    return np.stack([tone_reference(tone, plane) for tone, plane in zip(after, result, strict=True)])
+    return result
 
 
 def resize(sizes: Sequence[int], new: Sequence[int]) -> NDArray[np.float64]:

@@ -9,6 +9,10 @@ namespace medplug {
     namespace isa {                                                                                                    \
     template <class Stored>                                                                                            \
     void sum_rows(const RowSum&) noexcept;                                                                             \
+    template <class Stored>                                                                                            \
+    void pack_rows(const RowPack&) noexcept;                                                                           \
+    void make_tile_row(const TileRow&) noexcept;                                                                       \
+    void make_linear_row(const TileRow&) noexcept;                                                                     \
     void sum_columns(const ColumnSum&) noexcept;                                                                       \
     template <class Stored>                                                                                            \
     void lerp_rows(const RowLerp&) noexcept;                                                                           \
@@ -21,6 +25,12 @@ namespace medplug {
                             sum_rows<std::int8_t>,                                                                     \
                             sum_rows<std::uint16_t>,                                                                   \
                             sum_rows<std::int16_t>,                                                                    \
+                            pack_rows<std::uint8_t>,                                                                   \
+                            pack_rows<std::int8_t>,                                                                    \
+                            pack_rows<std::uint16_t>,                                                                  \
+                            pack_rows<std::int16_t>,                                                                   \
+                            make_tile_row,                                                                             \
+                            make_linear_row,                                                                           \
                             sum_columns,                                                                               \
                             lerp_rows<std::uint8_t>,                                                                   \
                             lerp_rows<std::int8_t>,                                                                    \

@@ -1,6 +1,8 @@
 // The inner loops that exist once for each instruction set, as a table of pointers.
 #pragma once
 
+#include "volume_jobs.hpp"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -57,75 +59,50 @@ struct ColumnSum {
     std::int64_t rows;       // of the output, at most kPanel
 };
 
-// Between neighbours along two rows at once, and between the rows, in whole numbers:
-//   out[x] = center + sum over i of weights[x][i] * ((1 - share) * word(first[at[x] + i]) + share * word(second[...]))
-// `at` and `weights` are padded to a multiple of kPairPad, and so many floats of `out` are written.
-struct RowLerp {
-    const std::byte* first; // stored rows
-    const std::byte* second;
+// Stored rows as words, two side by side: packed[x] = upper[x] | lower[x] << 16, for `pairs` of rows, one below the
+// other. `missing_upper` and `missing_lower` leave a row of the only pair out: it is zero.
+struct RowPack {
+    const std::byte* rows;
+    std::int64_t stride;
+    std::int64_t pairs;
+    std::int64_t advance; // rows from pair to pair: 2, or 1 where each row is the upper of one and the lower of another
+    std::int64_t columns;
+    bool missing_upper, missing_lower;
     const WordTone* tone;
-    bool clamps; // otherwise words are signed, and the tone only flips
-    const std::int32_t* at;
-    const std::int32_t* weights; // two in an integer; negated, so that a weight of one fits a word
-    const std::int32_t* starts;  // null, or for each 16 outputs the first of 64 columns that hold all their pairs
-    const std::int16_t* places;  // and where among these the pairs are, [2 * outputs]
-    std::int64_t width;
-    std::int16_t share; // of 2^15
-    std::int32_t center;
-    float* out;
-};
-
-// out[i] = clamp(first[i] * first_weight + second[i] * second_weight + bias, low, high)
-struct SliceLerp {
-    const float* first; // padded by kPairPad
-    const float* second;
-    float first_weight, second_weight;
-    float bias, low, high;
-    float* out;
-    std::int64_t count;
-    bool stream; // the output is larger than the caches: write past them
-    const std::byte* ahead; // what is read soon, at two places: hints, brought in step by step along the way
-    std::int64_t ahead_apart;
-    std::int64_t ahead_bytes; // at each of the two
-};
-
-// Rows of a box: packed[k * pitch + x] = the words of rows[k] | those of rows[k + 1] << 16, at stored column
-// first_column + x, for x from begins[k] to ends[k] in groups of kBoxGroup. Columns outside are the nearest ones, or
-// `fill` where `fills`; a null row is `fill`, too.
-struct BoxRows {
-    const std::byte* const* rows; // [count + 1]
-    std::int64_t count;
-    std::int64_t columns; // of a stored row
-    std::int64_t first_column;
-    const std::int32_t* begins;
-    const std::int32_t* ends;
-    const WordTone* tone;
-    bool clamps;
-    bool fills;
-    std::int32_t fill;
-    std::int32_t* packed;
+    std::int32_t* packed; // up to kColumnPad - 1 more than `columns` are written
     std::int64_t pitch;
-    std::ptrdiff_t ahead; // bytes from a row to one that is read soon; a hint
 };
 
-// A tile of outputs, each between eight neighbours in the box. Positions are whole numbers of 2^-kPositionBits pixels,
-// from the box's first pixel; those within a slice half a unit of the weights ahead.
-struct TileLerp {
+// One stored axis of a tile; positions count from the tile's own first pixel.
+struct TileAxis {
+    float position; // of the first output
+    float step;     // from output to output
+    float support;
+    const float*
+        slopes;         // the triangle's: k times its height over the support, for the pixels k = 0, 1, ... of a window
+    float low, high;    // where `edges`: positions beyond are clamped
+    std::int32_t first; // the stored pixel that the tile's first one is; negative where the tile reaches beyond
+    std::int32_t last;  // of the image
+};
+
+// One row of a tile under any map of the plane: for each output the triangle's weighted mean around its own position,
+// from packed rows. Sums along the rows are whole numbers, along the columns floats.
+struct TileRow {
     const std::int32_t* packed;
-    std::int32_t row_pitch, slice_pitch; // less than 2^15
-    std::int32_t first[3];               // slice, row, column of the first output
-    std::int32_t step[3][3];             // [axis of the box][axis of the output]
-    std::int64_t size[3];
-    std::int32_t center;
-    float gain, bias, low, high;
+    std::int64_t pitch; // from pair to pair of rows
+    TileAxis rows, columns;
+    std::int64_t width;           // outputs
+    float weight_scale;           // what a row's weight of 1 is as a whole number
+    int pairs;                    // of rows that a window may touch
+    int taps;                     // columns, likewise
+    bool edges;                   // the tile reaches beyond the image, where pixels weigh nothing
+    bool fills;                   // what is outside is the background, instead of left out of the mean
+    float gain, bias, background; // value = mean * gain + bias, and background * the share outside
     float* out;
-    std::int64_t out_slice, out_row; // floats
 };
 
-constexpr std::int64_t kBoxGroup = 16;
-constexpr int kPositionBits = 22;
-constexpr int kWeightBits = 15;
-constexpr std::int64_t kPairPad = 16;
+constexpr int kLanes = 16;     // outputs that are made together
+constexpr int kMostPairs = 34; // a support of up to 32 pixels
 constexpr std::int64_t kColumnPad = 32;
 constexpr std::int64_t kPanel = 16;
 
@@ -135,6 +112,12 @@ struct Kernels {
     void (*sum_rows_int8)(const RowSum&) noexcept;
     void (*sum_rows_uint16)(const RowSum&) noexcept;
     void (*sum_rows_int16)(const RowSum&) noexcept;
+    void (*pack_rows_uint8)(const RowPack&) noexcept;
+    void (*pack_rows_int8)(const RowPack&) noexcept;
+    void (*pack_rows_uint16)(const RowPack&) noexcept;
+    void (*pack_rows_int16)(const RowPack&) noexcept;
+    void (*make_tile_row)(const TileRow&) noexcept;
+    void (*make_linear_row)(const TileRow&) noexcept; // where both supports are 1, from pairs that advance by 1
     void (*sum_columns)(const ColumnSum&) noexcept;
     void (*lerp_rows_uint8)(const RowLerp&) noexcept;
     void (*lerp_rows_int8)(const RowLerp&) noexcept;

@@ -94,6 +94,14 @@ inline void unscramble(float* to, const Sums& sums) noexcept {
     _mm512_storeu_ps(to + 16, _mm512_cvtepi32_ps(_mm512_permutex2var_epi32(sums.low, second, sums.high)));
 }
 
+// Writes the pairs, a column after the other.
+inline void store_pairs(std::int32_t* to, const RowPair& rows) noexcept {
+    const __m512i first = _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11);
+    const __m512i second = _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15);
+    _mm512_storeu_si512(to, _mm512_permutex2var_epi64(rows.low, first, rows.high));
+    _mm512_storeu_si512(to + 16, _mm512_permutex2var_epi64(rows.low, second, rows.high));
+}
+
 #elif defined(MEDPLUG_AVX2)
 
 struct Words {
@@ -167,6 +175,11 @@ inline void add_weighted(Sums& sums, const RowPair& rows, std::int32_t weights) 
 inline void unscramble(float* to, const Sums& sums) noexcept {
     _mm256_storeu_ps(to, _mm256_cvtepi32_ps(_mm256_permute2x128_si256(sums.low, sums.high, 0x20)));
     _mm256_storeu_ps(to + 8, _mm256_cvtepi32_ps(_mm256_permute2x128_si256(sums.low, sums.high, 0x31)));
+}
+
+inline void store_pairs(std::int32_t* to, const RowPair& rows) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permute2x128_si256(rows.low, rows.high, 0x20));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 8), _mm256_permute2x128_si256(rows.low, rows.high, 0x31));
 }
 
 #else
@@ -266,15 +279,38 @@ inline void unscramble(float* to, const Sums& sums) noexcept {
     }
 }
 
+inline void store_pairs(std::int32_t* to, const RowPair& rows) noexcept {
+    for (int i = 0; i < kWords; ++i) {
+        const auto low = static_cast<std::uint16_t>(rows.first.v[i]),
+                   high = static_cast<std::uint16_t>(rows.second.v[i]);
+        to[i] = static_cast<std::int32_t>(static_cast<std::uint32_t>(high) << 16 | low);
+    }
+}
+
 #endif
 
 // The first `count` items at `p`, fewer than a register holds, and zeros after them: nothing is read beyond.
+#if defined(MEDPLUG_AVX512)
+inline Words load_some(const std::uint8_t* p, std::int64_t count) noexcept {
+    return {_mm512_cvtepu8_epi16(_mm256_maskz_loadu_epi8((1u << count) - 1u, p))};
+}
+inline Words load_some(const std::int8_t* p, std::int64_t count) noexcept {
+    return {_mm512_cvtepi8_epi16(_mm256_maskz_loadu_epi8((1u << count) - 1u, p))};
+}
+inline Words load_some(const std::uint16_t* p, std::int64_t count) noexcept {
+    return {_mm512_maskz_loadu_epi16((1u << count) - 1u, p)};
+}
+inline Words load_some(const std::int16_t* p, std::int64_t count) noexcept {
+    return {_mm512_maskz_loadu_epi16((1u << count) - 1u, p)};
+}
+#else
 template <class Stored>
 inline Words load_some(const Stored* p, std::int64_t count) noexcept {
     Stored items[kWords] = {};
     std::memcpy(items, p, static_cast<std::size_t>(count) * sizeof(Stored));
     return load(items);
 }
+#endif
 
 } // namespace
 

@@ -1,5 +1,5 @@
-#include "kernels.hpp"
 #include "curve.hpp"
+#include "kernels.hpp"
 
 namespace medplug::MEDPLUG_ISA {
 

@@ -1,5 +1,6 @@
-#include "word_channel.hpp"
+#include "lerp_channel.hpp"
 
+#include "word_channels.hpp"
 #include "word_tone.hpp"
 
 #include <algorithm>
@@ -9,23 +10,6 @@
 namespace medplug {
 
 namespace {
-
-// The stored channel that row `c` of the matrix picks, or -1 where it does more than pick one.
-std::int64_t picked_channel(const double* matrix, std::int64_t c, std::int64_t stored) noexcept {
-    if (matrix == nullptr) {
-        return c;
-    }
-    std::int64_t found = -1;
-    for (std::int64_t k = 0; k < stored; ++k) {
-        const double share = matrix[c * stored + k];
-        if (share == 1.0 && found < 0) {
-            found = k;
-        } else if (share != 0.0) {
-            return -1;
-        }
-    }
-    return found;
-}
 
 bool is_clamped_line(const Tone& tone) noexcept {
     return tone.table == nullptr && !tone.sigmoid && tone.gamma == 1.0 && tone.low <= tone.high;
@@ -59,7 +43,7 @@ std::int32_t middle_word(const WordTone& words, const Tone& after) noexcept {
 
 } // namespace
 
-std::int32_t WordChannel::word(std::int32_t value) const noexcept {
+std::int32_t LerpChannel::word(std::int32_t value) const noexcept {
     const auto turned = static_cast<std::uint16_t>(static_cast<std::uint16_t>(value) ^ static_cast<std::uint16_t>(tone.flip));
     if (!clamps) {
         return static_cast<std::int16_t>(turned);
@@ -68,14 +52,18 @@ std::int32_t WordChannel::word(std::int32_t value) const noexcept {
     return tone.plain ? above : std::clamp<std::int32_t>(above << tone.shift, tone.low, tone.high);
 }
 
-std::vector<WordChannel> word_channels(const Resampling& how, std::int64_t outputs, std::int64_t stored,
+std::vector<LerpChannel> lerp_channels(const Resampling& how, std::int64_t outputs, std::int64_t stored,
                                        std::int64_t least, std::int64_t most) {
-    std::vector<WordChannel> channels;
+    const auto picked = picked_channels(how.matrix, outputs, stored);
+    if (picked.empty()) {
+        return {};
+    }
+    std::vector<LerpChannel> channels;
     for (std::int64_t c = 0; c < outputs; ++c) {
         const Tone& before = how.before[c];
-        WordChannel channel{};
-        channel.stored = picked_channel(how.matrix, c, stored);
-        if (channel.stored < 0 || !is_clamped_line(before)) {
+        LerpChannel channel{};
+        channel.stored = picked[static_cast<std::size_t>(c)];
+        if (!is_clamped_line(before)) {
             return {};
         }
         auto words = unclamped(before, least, most);

@@ -11,7 +11,7 @@ namespace medplug {
 
 // An output channel whose stored values are interpolated as 16-bit words. The sums are whole numbers: minus
 // 2^kWeightBits times (word - center), where `center` keeps what the window is about small, and so exact as floats.
-struct WordChannel {
+struct LerpChannel {
     std::int64_t stored; // the channel that it comes from
     WordTone tone;
     bool clamps; // otherwise the words are the stored values as signed 16 bits
@@ -33,14 +33,14 @@ constexpr int kNegatedOne = -(1 << kWeightBits);
 
 // One for each output channel, or none where a channel mixes stored ones, where `before` is no clamped line, or where
 // its window holds more than 2^15 - 1 stored values but not all.
-std::vector<WordChannel> word_channels(const Resampling& how, std::int64_t outputs, std::int64_t stored,
+std::vector<LerpChannel> lerp_channels(const Resampling& how, std::int64_t outputs, std::int64_t stored,
                                        std::int64_t least, std::int64_t most);
 
 template <class Stored>
-std::vector<WordChannel> word_channels(const Resampling& how, std::int64_t outputs, std::int64_t stored) {
+std::vector<LerpChannel> lerp_channels(const Resampling& how, std::int64_t outputs, std::int64_t stored) {
     using Limits = std::numeric_limits<Stored>;
     static_assert(std::is_integral_v<Stored>);
-    return word_channels(how, outputs, stored, Limits::min(), Limits::max());
+    return lerp_channels(how, outputs, stored, Limits::min(), Limits::max());
 }
 
 // Weights of a pair, first + second = 1, as the kernels take them.

@@ -1,0 +1,209 @@
+// The heart of a rotated, antialiased resize. Each output has a window of its own, at a phase of its own, so nothing
+// is shared from output to output but the packed rows beneath: for every output, pairs of rows times pairs of weights
+// for eight columns at once; then, for sixteen outputs side by side, the weights along the columns.
+#include "sixteen.hpp"
+
+namespace medplug::MEDPLUG_ISA {
+
+namespace {
+
+// Sums over pairs of rows, for eight columns from `from` on, times one output's weights, two in an integer. `known` is
+// the number of pairs where the compiler may know it, else 0.
+template <int known>
+inline void sum_octet(const std::int32_t* from, std::int64_t pitch, const std::int32_t* weights, int pairs,
+                      std::int32_t* to) noexcept {
+    const int count = known > 0 ? known : pairs;
+#if defined(MEDPLUG_AVX512) || defined(MEDPLUG_AVX2)
+    __m256i sum = _mm256_setzero_si256();
+    for (int k = 0; k < count; ++k) {
+        const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + k * pitch));
+        const __m256i weight = _mm256_set1_epi32(weights[k * kLanes]);
+#if defined(MEDPLUG_AVX512)
+        sum = _mm256_dpwssd_epi32(sum, words, weight);
+#else
+        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(words, weight));
+#endif
+    }
+    _mm256_store_si256(reinterpret_cast<__m256i*>(to), sum);
+#else
+    std::uint32_t sum[8] = {}; // beside the window lies anything, whose sums wrap and then weigh nothing
+    for (int k = 0; k < count; ++k, from += pitch, weights += kLanes) {
+        const std::int32_t low = static_cast<std::int16_t>(*weights & 0xffff), high = *weights >> 16;
+        for (int i = 0; i < 8; ++i) {
+            sum[i] += static_cast<std::uint32_t>(low * static_cast<std::int16_t>(from[i] & 0xffff)) +
+                      static_cast<std::uint32_t>(high * (from[i] >> 16));
+        }
+    }
+    __builtin_memcpy(to, sum, sizeof sum);
+#endif
+}
+
+// [16 outputs, 8 columns] to [8 columns, 16 outputs].
+inline void turn_octets(const std::int32_t* from, Ints* to) noexcept {
+#if defined(MEDPLUG_AVX512)
+    __m512i a[8], b[8];
+    for (int i = 0; i < 8; ++i) { // outputs i and i + 8 share a register
+        a[i] = _mm512_inserti64x4(
+            _mm512_castsi256_si512(_mm256_load_si256(reinterpret_cast<const __m256i*>(from + 8 * i))),
+            _mm256_load_si256(reinterpret_cast<const __m256i*>(from + 8 * (i + 8))), 1);
+    }
+    for (int i = 0; i < 8; i += 2) {
+        b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
+        b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        a[i] = _mm512_unpacklo_epi64(b[i], b[i + 2]);
+        a[i + 1] = _mm512_unpackhi_epi64(b[i], b[i + 2]);
+        a[i + 2] = _mm512_unpacklo_epi64(b[i + 1], b[i + 3]);
+        a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
+    }
+    const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
+    const __m512i high = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
+    for (int i = 0; i < 4; ++i) {
+        to[i] = (Ints)_mm512_permutex2var_epi64(a[i], low, a[4 + i]);
+        to[4 + i] = (Ints)_mm512_permutex2var_epi64(a[i], high, a[4 + i]);
+    }
+#elif defined(MEDPLUG_AVX2)
+    auto* out = reinterpret_cast<std::int32_t*>(to);
+    for (int half = 0; half < 2; ++half, from += 64, out += 8) {
+        __m256 a[8], b[8];
+        for (int i = 0; i < 8; ++i) {
+            a[i] = _mm256_castsi256_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(from + 8 * i)));
+        }
+        for (int i = 0; i < 8; i += 2) {
+            b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+            b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+        }
+        for (int i = 0; i < 8; i += 4) {
+            a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
+            a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
+            a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+            a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+        }
+        for (int i = 0; i < 4; ++i) {
+            _mm256_storeu_ps(reinterpret_cast<float*>(out + i * kLanes), _mm256_permute2f128_ps(a[i], a[4 + i], 0x20));
+            _mm256_storeu_ps(reinterpret_cast<float*>(out + (4 + i) * kLanes),
+                             _mm256_permute2f128_ps(a[i], a[4 + i], 0x31));
+        }
+    }
+#else
+    auto* out = reinterpret_cast<std::int32_t*>(to);
+    for (int i = 0; i < 8; ++i) {
+        for (int lane = 0; lane < kLanes; ++lane) {
+            out[i * kLanes + lane] = from[lane * 8 + i];
+        }
+    }
+#endif
+}
+
+// A triangle `height` high over the pixels 0, 1, 2 ...: its slope at its pixels is precomputed, once for a tile.
+struct Triangle {
+    Floats centre; // times the slope
+    const float* slopes;
+    float height;
+
+    Floats at(int k) const noexcept { return not_negative(height - magnitude(slopes[k] - centre)); }
+};
+
+// 1 where the stored pixel `first + k` lies in the image, else 0.
+inline Floats inside(Ints first, int k, std::int32_t tile_first, std::int32_t last) noexcept {
+    const Ints pixel = first + (tile_first + k);
+    return floats(-((pixel >= 0) & (pixel <= last)));
+}
+
+template <bool edges, int known>
+void make_lanes(const TileRow& job, std::int64_t x, float* out) noexcept {
+    Begins rows = begins<edges>(job.rows, x, job.width);
+    const Begins columns = begins<edges>(job.columns, x, job.width);
+    // Packed pairs begin at even rows; an odd window begins one earlier, with a weight of zero.
+    const Ints odd = rows.first & 1;
+    rows.first -= odd;
+    rows.centre += floats(odd);
+
+    const Triangle down{rows.centre * job.rows.slopes[1], job.rows.slopes, job.weight_scale};
+    const Triangle across{columns.centre * job.columns.slopes[1], job.columns.slopes, 1.0F};
+    Ints weights[kMostPairs];
+    Ints row_total = {};
+    Floats row_whole = {};
+    const int pairs = known > 0 ? known : job.pairs;
+    for (int pair = 0; pair < pairs; ++pair) {
+        Ints both[2];
+        for (int i = 0; i < 2; ++i) {
+            Floats weight = down.at(2 * pair + i);
+            if (edges) {
+                row_whole += weight;
+                weight *= inside(rows.first, 2 * pair + i, job.rows.first, job.rows.last);
+            }
+            both[i] = nearest(weight);
+            row_total += both[i];
+        }
+        weights[pair] = both[0] | both[1] << 16;
+    }
+
+    const Ints begin = (rows.first >> 1) * static_cast<std::int32_t>(job.pitch) + columns.first;
+    Floats sum = {}, column_total = {}, column_whole = {};
+    for (int octet = 0; 8 * octet < job.taps; ++octet) {
+        alignas(64) std::int32_t sums[kLanes * 8];
+        for (int lane = 0; lane < kLanes; ++lane) {
+            sum_octet<known>(job.packed + begin[lane] + 8 * octet, job.pitch,
+                             reinterpret_cast<const std::int32_t*>(weights) + lane, pairs, sums + 8 * lane);
+        }
+        Ints turned[8];
+        turn_octets(sums, turned);
+        const int taps = job.taps - 8 * octet < 8 ? job.taps - 8 * octet : 8;
+        for (int i = 0; i < taps; ++i) {
+            const int k = 8 * octet + i;
+            Floats weight = across.at(k);
+            if (edges) {
+                column_whole += weight;
+                weight *= inside(columns.first, k, job.columns.first, job.columns.last);
+            }
+            column_total += weight;
+            sum += weight * floats(turned[i]);
+        }
+    }
+    Floats value;
+    if (edges && job.fills) {
+        const Floats whole = row_whole * column_whole;
+        const Floats share = floats(row_total) * column_total / whole;
+        value = sum / whole * job.gain + job.bias + (1.0F - share) * job.background;
+    } else {
+        value = sum / (floats(row_total) * column_total) * job.gain + job.bias;
+    }
+    __builtin_memcpy(out, &value, sizeof value);
+}
+
+template <bool edges, int known>
+void make_row(const TileRow& job) noexcept {
+    for (std::int64_t x = 0; x < job.width; x += kLanes) {
+        const std::int64_t here = job.width - x;
+        float few[kLanes];
+        make_lanes<edges, known>(job, x, here < kLanes ? few : job.out + x);
+        if (here < kLanes) {
+            __builtin_memcpy(job.out + x, few, static_cast<std::size_t>(here) * sizeof(float));
+        }
+    }
+}
+
+} // namespace
+
+void make_tile_row(const TileRow& job) noexcept {
+    if (job.edges) {
+        make_row<true, 0>(job);
+        return;
+    }
+    switch (job.pairs) { // the usual scales, with the loop over the pairs unrolled
+    case 2:
+        return make_row<false, 2>(job);
+    case 3:
+        return make_row<false, 3>(job);
+    case 4:
+        return make_row<false, 4>(job);
+    case 5:
+        return make_row<false, 5>(job);
+    default:
+        return make_row<false, 0>(job);
+    }
+}
+
+} // namespace medplug::MEDPLUG_ISA

@@ -1,0 +1,5 @@
+"""`python -m medplug` is `medplug`."""
+
+from .cli import main
+
+main()

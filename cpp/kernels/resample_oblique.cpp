@@ -225,6 +225,9 @@ bool resample_oblique(const StoredView<Stored>& stored, const Resampling& how, c
     if (channels.empty() || tiling.tiles() == 0) {
         return false;
     }
+    if (!worth_copying(stored)) {
+        return false;
+    }
     const WholeRows<Stored> whole(stored);
     const Oblique<Stored> oblique{whole.view(), how, out, channels, tiling};
     const std::int64_t items = out.channels * tiling.tiles();

@@ -204,6 +204,9 @@ bool resample_volume(const StoredView<Stored>& stored, const Resampling& how, co
     const ColumnPairs pairs(tables[2], shape[2], stored.shape[2]);
     const std::vector<Turn> turns = turns_of(tables[0], shape[0]);
     const bool stream = shape[0] * shape[1] * shape[2] >= kStreamed;
+    if (!worth_copying(stored)) {
+        return false;
+    }
     const WholeRows<Stored> whole(stored);
     const Volume<Stored> volume{whole.view(), tables, out, channels, pairs, turns, stream};
 

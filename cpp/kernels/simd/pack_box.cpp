@@ -7,6 +7,7 @@ namespace medplug::MEDPLUG_ISA {
 namespace {
 
 constexpr int kGroup = static_cast<int>(kBoxGroup);
+constexpr std::int64_t kEarly = 8;
 
 #if defined(MEDPLUG_AVX512)
 
@@ -95,12 +96,16 @@ void pack_rows(const BoxRows& job, const Read& read) noexcept {
         const std::byte* bottom = job.rows[k + 1];
         const std::int64_t end = job.ends[k], first_column = job.first_column;
         std::int32_t* to = job.packed + k * job.pitch;
+        // Short pieces of rows far apart, which no hardware prefetcher follows: eight rows are early enough.
+        const std::int64_t soon = k + kEarly;
+        const std::byte* hint = soon <= job.count ? job.rows[soon] : job.rows[soon % job.count];
+        hint = hint == nullptr ? bottom : soon <= job.count ? hint : hint + ahead;
         const bool both = top != nullptr && bottom != nullptr, none = top == nullptr && bottom == nullptr;
         for (std::int64_t x = job.begins[k]; x < end; x += kGroup) {
             const std::int64_t column = first_column + x;
             if (both && column >= 0 && column + kGroup <= columns) {
                 const std::int64_t at = column * static_cast<std::int64_t>(sizeof(Stored));
-                __builtin_prefetch(bottom + at + ahead);
+                __builtin_prefetch(hint + at);
                 pack_group(reinterpret_cast<const Stored*>(top + at), reinterpret_cast<const Stored*>(bottom + at), read,
                            to + x);
             } else if (none || (job.fills && (column + kGroup <= 0 || column >= columns))) {

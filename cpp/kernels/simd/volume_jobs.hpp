@@ -56,7 +56,7 @@ struct BoxRows {
     std::int32_t fill;
     std::int32_t* packed;
     std::int64_t pitch;
-    std::ptrdiff_t ahead; // bytes from a row to one that is read soon; a hint
+    std::ptrdiff_t ahead; // bytes from these rows to those of the next call; a hint
 };
 
 // A tile of outputs, each between eight neighbours in the box. Positions are whole numbers of 2^-kPositionBits pixels,

@@ -1,7 +1,9 @@
 #include "resample.hpp"
 
 #include "mixed_channels.hpp"
+#include "resample_oblique.hpp"
 #include "resample_tiles.hpp"
+#include "resample_volume.hpp"
 #include "resample_words.hpp"
 #include "word_channels.hpp"
 
@@ -21,7 +23,7 @@ std::array<Axis, 3> Resampling::axes(const Shape& stored) const noexcept {
 template <class Stored>
 void resample(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads) {
     if constexpr (std::is_same_v<Stored, std::uint8_t>) {
-        if (mixes_channels(how, out.channels, stored.channels)) {
+        if (picked_channels(how.matrix, out.channels, stored.channels).empty()) {
             if (const auto mixed = mixed_channels(stored, how, out.channels)) {
                 Resampling rest = how;
                 rest.matrix = nullptr;
@@ -34,7 +36,7 @@ void resample(const StoredView<Stored>& stored, const Resampling& how, const Out
     std::array<std::size_t, 3> axis{};
     if (!find_stored_axes(how.to_stored, out.shape, axis)) {
         if constexpr (std::is_integral_v<Stored>) {
-            if (resample_tiles(stored, how, out, threads)) {
+            if (resample_tiles(stored, how, out, threads) || resample_oblique(stored, how, out, threads)) {
                 return;
             }
         }
@@ -50,7 +52,7 @@ void resample(const StoredView<Stored>& stored, const Resampling& how, const Out
     };
     const std::array<TapTable, 3> tables{table(0), table(1), table(2)};
     if constexpr (std::is_integral_v<Stored>) {
-        if (resample_words(turned, how, tables, out, threads)) {
+        if (resample_words(turned, how, tables, out, threads) || resample_volume(turned, how, tables, out, threads)) {
             return;
         }
     }

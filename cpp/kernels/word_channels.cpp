@@ -6,7 +6,13 @@ namespace medplug {
 
 namespace {
 
-// The stored channel that each output channel is, where the matrix does nothing but pick.
+bool is_line(const Tone& tone) noexcept {
+    return tone.table == nullptr && !tone.sigmoid && tone.gamma == 1.0 && std::isinf(tone.low) && tone.low < 0.0 &&
+           std::isinf(tone.high) && tone.high > 0.0;
+}
+
+} // namespace
+
 std::vector<std::int64_t> picked_channels(const double* matrix, std::int64_t outputs, std::int64_t stored) {
     std::vector<std::int64_t> picked;
     for (std::int64_t c = 0; c < outputs; ++c) {
@@ -25,17 +31,6 @@ std::vector<std::int64_t> picked_channels(const double* matrix, std::int64_t out
         picked.push_back(found);
     }
     return picked;
-}
-
-bool is_line(const Tone& tone) noexcept {
-    return tone.table == nullptr && !tone.sigmoid && tone.gamma == 1.0 && std::isinf(tone.low) && tone.low < 0.0 &&
-           std::isinf(tone.high) && tone.high > 0.0;
-}
-
-} // namespace
-
-bool mixes_channels(const Resampling& how, std::int64_t outputs, std::int64_t stored) {
-    return picked_channels(how.matrix, outputs, stored).empty();
 }
 
 bool copies_slices(const TapTable& slices, std::int64_t count) {

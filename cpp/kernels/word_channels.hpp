@@ -21,8 +21,8 @@ struct WordChannel {
 template <class Stored>
 std::vector<WordChannel> word_channels(const StoredView<Stored>& stored, const Resampling& how, std::int64_t channels);
 
-// Whether the matrix does more than pick one stored channel for each of the output's.
-bool mixes_channels(const Resampling& how, std::int64_t outputs, std::int64_t stored);
+// The stored channel that each output channel is, where the matrix does nothing but pick; otherwise none.
+std::vector<std::int64_t> picked_channels(const double* matrix, std::int64_t outputs, std::int64_t stored);
 
 // Whether each of `count` output slices is one stored slice as it is.
 bool copies_slices(const TapTable& slices, std::int64_t count);

@@ -13,6 +13,12 @@ namespace medplug {
     void make_tile_row(const TileRow&) noexcept;                                                                       \
     void make_linear_row(const TileRow&) noexcept;                                                                     \
     void sum_columns(const ColumnSum&) noexcept;                                                                       \
+    template <class Stored>                                                                                            \
+    void lerp_rows(const RowLerp&) noexcept;                                                                           \
+    void lerp_slices(const SliceLerp&) noexcept;                                                                       \
+    template <class Stored>                                                                                            \
+    void pack_box(const BoxRows&) noexcept;                                                                            \
+    void lerp_tile(const TileLerp&) noexcept;                                                                          \
     constexpr Kernels table{#isa,                                                                                      \
                             sum_rows<std::uint8_t>,                                                                    \
                             sum_rows<std::int8_t>,                                                                     \
@@ -24,7 +30,17 @@ namespace medplug {
                             pack_rows<std::int16_t>,                                                                   \
                             make_tile_row,                                                                             \
                             make_linear_row,                                                                           \
-                            sum_columns};                                                                              \
+                            sum_columns,                                                                               \
+                            lerp_rows<std::uint8_t>,                                                                   \
+                            lerp_rows<std::int8_t>,                                                                    \
+                            lerp_rows<std::uint16_t>,                                                                  \
+                            lerp_rows<std::int16_t>,                                                                   \
+                            lerp_slices,                                                                               \
+                            pack_box<std::uint8_t>,                                                                    \
+                            pack_box<std::int8_t>,                                                                     \
+                            pack_box<std::uint16_t>,                                                                   \
+                            pack_box<std::int16_t>,                                                                    \
+                            lerp_tile};                                                                                \
     }
 
 MEDPLUG_DECLARE(plain)

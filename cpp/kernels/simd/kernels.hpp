@@ -1,6 +1,8 @@
 // The inner loops that exist once for each instruction set, as a table of pointers.
 #pragma once
 
+#include "volume_jobs.hpp"
+
 #include <cstddef>
 #include <cstdint>
 
@@ -117,6 +119,16 @@ struct Kernels {
     void (*make_tile_row)(const TileRow&) noexcept;
     void (*make_linear_row)(const TileRow&) noexcept; // where both supports are 1, from pairs that advance by 1
     void (*sum_columns)(const ColumnSum&) noexcept;
+    void (*lerp_rows_uint8)(const RowLerp&) noexcept;
+    void (*lerp_rows_int8)(const RowLerp&) noexcept;
+    void (*lerp_rows_uint16)(const RowLerp&) noexcept;
+    void (*lerp_rows_int16)(const RowLerp&) noexcept;
+    void (*lerp_slices)(const SliceLerp&) noexcept;
+    void (*pack_box_uint8)(const BoxRows&) noexcept;
+    void (*pack_box_int8)(const BoxRows&) noexcept;
+    void (*pack_box_uint16)(const BoxRows&) noexcept;
+    void (*pack_box_int16)(const BoxRows&) noexcept;
+    void (*lerp_tile)(const TileLerp&) noexcept;
 };
 
 // Takes the set of that name, or the best for null: "avx512", "avx2" or "plain". False, and nothing is changed, where

@@ -44,7 +44,8 @@ std::int32_t middle_word(const WordTone& words, const Tone& after) noexcept {
 } // namespace
 
 std::int32_t LerpChannel::word(std::int32_t value) const noexcept {
-    const auto turned = static_cast<std::uint16_t>(static_cast<std::uint16_t>(value) ^ static_cast<std::uint16_t>(tone.flip));
+    const auto turned =
+        static_cast<std::uint16_t>(static_cast<std::uint16_t>(value) ^ static_cast<std::uint16_t>(tone.flip));
     if (!clamps) {
         return static_cast<std::int16_t>(turned);
     }
@@ -105,8 +106,8 @@ std::vector<LerpChannel> lerp_channels(const Resampling& how, std::int64_t outpu
 std::int32_t pair_weights(double second) noexcept {
     const auto upper = static_cast<std::int32_t>(std::nearbyint(second * kNegatedOne));
     const std::int32_t lower = kNegatedOne - upper;
-    return static_cast<std::int32_t>((static_cast<std::uint32_t>(lower) & 0xffffu) |
-                                     static_cast<std::uint32_t>(upper) << 16);
+    return static_cast<std::int32_t>((static_cast<std::uint32_t>(lower) & 0xffffu) | static_cast<std::uint32_t>(upper)
+                                                                                         << 16);
 }
 
 } // namespace medplug

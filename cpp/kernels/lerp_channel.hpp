@@ -16,12 +16,12 @@ struct LerpChannel {
     WordTone tone;
     bool clamps; // otherwise the words are the stored values as signed 16 bits
     std::int32_t center;
-    double gain, bias;  // output = clamp(sum * gain + bias, low, high)
+    double gain, bias; // output = clamp(sum * gain + bias, low, high)
     float low, high;
-    double fill;        // the border's constant, as a sum
+    double fill; // the border's constant, as a sum
     bool fill_is_word;
     std::int32_t fill_word; // or the nearest word there is
-    const Tone* finish; // or null: a curve that is more than a clamped line, applied to what `gain` and `bias` give
+    const Tone* finish;     // or null: a curve that is more than a clamped line, applied to what `gain` and `bias` give
 
     std::int32_t word(std::int32_t value) const noexcept;
 

@@ -1,7 +1,7 @@
 #pragma once
 
-#include "resample.hpp"
 #include "lerp_channel.hpp"
+#include "resample.hpp"
 
 #include <cmath>
 
@@ -22,8 +22,8 @@ class ObliqueBorder {
             for (std::size_t i = 0; i < 3; ++i) {
                 const auto& linear = map_.linear[i];
                 const auto last = static_cast<double>(stored_.shape[i] - 1);
-                here[i] = linear[0] * static_cast<double>(slice) + linear[1] * static_cast<double>(row) + map_.shift[i] +
-                          linear[2] * static_cast<double>(x);
+                here[i] = linear[0] * static_cast<double>(slice) + linear[1] * static_cast<double>(row) +
+                          map_.shift[i] + linear[2] * static_cast<double>(x);
                 inside = inside && here[i] >= kMargin && here[i] <= last - kMargin;
                 outside = outside || here[i] <= -1.0 || here[i] >= last + 1.0;
             }

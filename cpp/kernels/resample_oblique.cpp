@@ -216,8 +216,8 @@ bool stays_near(const Affine& map, const Shape& out) noexcept {
 template <class Stored>
 bool resample_oblique(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads) {
     const auto axes = how.axes(stored.shape);
-    if (how.filter == Filter::nearest || stored.shape[0] < 2 || std::max({axes[0].support, axes[1].support, axes[2].support}) > 1.0 ||
-        !stays_near(how.to_stored, out.shape)) {
+    if (how.filter == Filter::nearest || stored.shape[0] < 2 ||
+        std::max({axes[0].support, axes[1].support, axes[2].support}) > 1.0 || !stays_near(how.to_stored, out.shape)) {
         return false;
     }
     const auto channels = lerp_channels<Stored>(how, out.channels, stored.channels);

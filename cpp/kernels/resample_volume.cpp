@@ -3,9 +3,9 @@
 #include "resample_volume.hpp"
 
 #include "column_pairs.hpp"
+#include "lerp_channel.hpp"
 #include "scratch.hpp"
 #include "whole_rows.hpp"
-#include "lerp_channel.hpp"
 
 #include <cmath>
 
@@ -13,7 +13,7 @@ namespace medplug {
 
 namespace {
 
-constexpr std::int64_t kSlabFloats = std::int64_t{1} << 15; // of a slab, but for wider rows
+constexpr std::int64_t kSlabFloats = std::int64_t{1} << 16; // of a slab, but for wider rows
 constexpr std::int64_t kWidest = std::int64_t{1} << 17;     // of an output row: bounds a thread's slabs to 1 MiB
 constexpr std::int64_t kStreamed = std::int64_t{4} << 20;   // floats; smaller outputs are read from the cache next
 
@@ -83,8 +83,7 @@ struct Volume {
             } else {
                 const bool two = window.count == 2;
                 const float* first = slab_of(slabs, channel, window.first, two ? window.first + 1 : -1, begin, end);
-                const float* second =
-                    two ? slab_of(slabs, channel, window.first + 1, window.first, begin, end) : first;
+                const float* second = two ? slab_of(slabs, channel, window.first + 1, window.first, begin, end) : first;
                 const double* weights = tables[0].weights_of(s);
                 const double outside = 1.0 - window.inside;
                 SliceLerp job{};
@@ -114,12 +113,14 @@ struct Volume {
         const Window rows = tables[1].reach(begin, end);
         const std::int64_t stride = stored.strides[1];
         const std::int64_t width = stored.shape[2] * static_cast<std::int64_t>(sizeof(Stored));
-        job.ahead = reinterpret_cast<const std::byte*>(job.out); job.ahead_bytes=0;
+        job.ahead = reinterpret_cast<const std::byte*>(job.out);
+        job.ahead_bytes = 0;
         if (turn.next < 0 || rows.count == 0 || std::abs(stride) > 2 * width) {
             return;
         }
         const std::int64_t bytes = (rows.count - 1) * std::abs(stride) + width;
-        const std::byte* lowest = stored.row(channel.stored, turn.next, stride < 0 ? rows.first + rows.count - 1 : rows.first);
+        const std::byte* lowest =
+            stored.row(channel.stored, turn.next, stride < 0 ? rows.first + rows.count - 1 : rows.first);
         job.ahead_bytes = bytes / (2 * turn.count);
         job.ahead_apart = bytes / 2;
         job.ahead = lowest + turn.index * job.ahead_bytes;
@@ -193,7 +194,8 @@ template <class Stored>
 bool resample_volume(const StoredView<Stored>& stored, const Resampling& how, const std::array<TapTable, 3>& tables,
                      const OutputView& out, int threads) {
     const Shape& shape = out.shape;
-    if (how.filter == Filter::nearest || stored.shape[2] < 2 || stored.shape[2] > std::numeric_limits<std::int32_t>::max() || shape[2] > kWidest ||
+    if (how.filter == Filter::nearest || stored.shape[2] < 2 ||
+        stored.shape[2] > std::numeric_limits<std::int32_t>::max() || shape[2] > kWidest ||
         !std::all_of(tables.begin(), tables.end(), has_at_most_two_taps)) {
         return false;
     }

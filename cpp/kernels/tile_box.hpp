@@ -16,7 +16,7 @@ class TileBox {
     // pixels of the box.
     void columns(std::int64_t slice, std::int64_t row, std::int64_t& from, std::int64_t& to) const noexcept;
 
-    Shape first;  // stored pixel of the box's first one; may lie outside
+    Shape first; // stored pixel of the box's first one; may lie outside
     Shape extent;
     std::array<double, 3> position; // of the tile's first output, relative to `first`
 

@@ -1,4 +1,4 @@
-"""Volumes of stored integers, which are interpolated as 16-bit words, against the exact path for floats and the twin."""
+"""Volumes of stored integers, interpolated as 16-bit words, against the exact path for floats and the twin."""
 
 import hashlib
 import os
@@ -149,7 +149,9 @@ def digest(isa: str, threads: int) -> str:
     path = os.pathsep.join([tests, *sys.path])
     environment = os.environ | {"MEDPLUG_ISA": isa, "PYTHONPATH": path}
     code = CALLS.replace("THREADS", f"[{threads}]")
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_every_instruction_set_gives_the_same_bits():

@@ -35,8 +35,7 @@ void fetch_and_lerp(const RowLerp& job, const Read& read) noexcept {
         for (std::int64_t i = 0; i < count; i += kOutputs) {
             const Weights weights(job, begin + i, share);
             const Ints sum = multiply_add(center, read(words(load_ints(first + i))), weights.first);
-            store(job.out + begin + i,
-                  floats(multiply_add(sum, read(words(load_ints(second + i))), weights.second)));
+            store(job.out + begin + i, floats(multiply_add(sum, read(words(load_ints(second + i))), weights.second)));
         }
     }
 }

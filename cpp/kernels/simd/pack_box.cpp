@@ -27,8 +27,8 @@ inline __m256i half(const std::int16_t* p) noexcept {
 // Both rows in one register, then one permutation.
 template <class Stored, class Read>
 inline void pack_group(const Stored* top, const Stored* bottom, const Read& read, std::int32_t* to) noexcept {
-    alignas(64) static constexpr std::int16_t order[] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
-                                                         8,  24, 9,  25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    alignas(64) static constexpr std::int16_t order[] = {0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
+                                                         8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
     const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(half(top)), half(bottom), 1);
     _mm512_storeu_si512(to, _mm512_permutexvar_epi16(_mm512_load_si512(order), read({both}).v));
 }
@@ -106,8 +106,8 @@ void pack_rows(const BoxRows& job, const Read& read) noexcept {
             if (both && column >= 0 && column + kGroup <= columns) {
                 const std::int64_t at = column * static_cast<std::int64_t>(sizeof(Stored));
                 __builtin_prefetch(hint + at);
-                pack_group(reinterpret_cast<const Stored*>(top + at), reinterpret_cast<const Stored*>(bottom + at), read,
-                           to + x);
+                pack_group(reinterpret_cast<const Stored*>(top + at), reinterpret_cast<const Stored*>(bottom + at),
+                           read, to + x);
             } else if (none || (job.fills && (column + kGroup <= 0 || column >= columns))) {
                 for (int i = 0; i < kGroup; ++i) {
                     to[x + i] = filled;

@@ -34,7 +34,7 @@ struct SliceLerp {
     float bias, low, high;
     float* out;
     std::int64_t count;
-    bool stream; // the output is larger than the caches: write past them
+    bool stream;            // the output is larger than the caches: write past them
     const std::byte* ahead; // what is read soon, at two places: hints, brought in step by step along the way
     std::int64_t ahead_apart;
     std::int64_t ahead_bytes; // at each of the two

@@ -4,6 +4,7 @@ import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,8 +146,7 @@ print(digest.hexdigest())
 
 
 def digest(isa: str, threads: int) -> str:
-    tests = os.path.dirname(os.path.dirname(__file__))
-    path = os.pathsep.join([tests, *sys.path])
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     environment = os.environ | {"MEDPLUG_ISA": isa, "PYTHONPATH": path}
     code = CALLS.replace("THREADS", f"[{threads}]")
     return subprocess.run(

@@ -13,7 +13,7 @@ namespace medplug {
 
 namespace {
 
-constexpr std::int64_t kSlabFloats = std::int64_t{1} << 15; // of a slab, but for wider rows
+constexpr std::int64_t kSlabFloats = std::int64_t{1} << 16; // of a slab, but for wider rows
 constexpr std::int64_t kWidest = std::int64_t{1} << 17;     // of an output row: bounds a thread's slabs to 1 MiB
 constexpr std::int64_t kStreamed = std::int64_t{4} << 20;   // floats; smaller outputs are read from the cache next
 

@@ -1,9 +1,10 @@
-"""Volumes of stored integers, which are interpolated as 16-bit words, against the exact path for floats and the twin."""
+"""Volumes of stored integers, interpolated as 16-bit words, against the exact path for floats and the twin."""
 
 import hashlib
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -145,11 +146,12 @@ print(digest.hexdigest())
 
 
 def digest(isa: str, threads: int) -> str:
-    tests = os.path.dirname(os.path.dirname(__file__))
-    path = os.pathsep.join([tests, *sys.path])
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
     environment = os.environ | {"MEDPLUG_ISA": isa, "PYTHONPATH": path}
     code = CALLS.replace("THREADS", f"[{threads}]")
-    return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    ).stdout
 
 
 def test_every_instruction_set_gives_the_same_bits():

@@ -22,6 +22,7 @@ FLOORS = {
     4: "writers running training evaluation",
     5: "__init__ demo bench",  # medplug itself, whose public names reach all of the above
     6: "cli",
+    7: "__main__",
 }
 FLOOR = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 

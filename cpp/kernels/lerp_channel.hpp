@@ -43,16 +43,6 @@ std::vector<LerpChannel> lerp_channels(const Resampling& how, std::int64_t outpu
     return lerp_channels(how, outputs, stored, Limits::min(), Limits::max());
 }
 
-// Whether the image's rows are whole already, or a copy that makes them so is of a size that memory has: what NumPy
-// broadcasts may claim 2^40 items.
-template <class Stored>
-bool worth_copying(const StoredView<Stored>& stored) noexcept {
-    constexpr double most = 1 << 30;
-    const double slice = static_cast<double>(stored.shape[1]) * static_cast<double>(stored.shape[2]);
-    return stored.strides[2] == static_cast<std::int64_t>(sizeof(Stored)) ||
-           slice * static_cast<double>(stored.shape[0]) * static_cast<double>(stored.channels) < most;
-}
-
 // Weights of a pair, first + second = 1, as the kernels take them.
 std::int32_t pair_weights(double second) noexcept;
 

@@ -1,5 +1,6 @@
 #include "mixed_channels.hpp"
 
+#include "whole_rows.hpp"
 #include "word_tone.hpp"
 
 #include <cmath>
@@ -62,7 +63,7 @@ void mix(const StoredView<std::uint8_t>& stored, const double* row, std::uint16_
 
 std::optional<MixedChannels> mixed_channels(const StoredView<std::uint8_t>& stored, const Resampling& how,
                                             std::int64_t channels) {
-    if (how.matrix == nullptr || how.filter == Filter::nearest) {
+    if (how.matrix == nullptr || how.filter == Filter::nearest || !fits_memory(stored)) {
         return std::nullopt;
     }
     MixedChannels mixed;

@@ -266,7 +266,7 @@ bool resample_tiles(const StoredView<Stored>& stored, const Resampling& how, con
     const std::array<Axis, 3> axes = how.axes(stored.shape);
     const TapTable slice_taps(axes[0], how.to_stored.linear[0][0], how.to_stored.shift[0], out.shape[0]);
     const std::vector<WordChannel> channels = word_channels(stored, how, out.channels);
-    if (channels.empty() || !copies_slices(slice_taps, out.shape[0])) {
+    if (channels.empty() || !copies_slices(slice_taps, out.shape[0]) || !worth_copying(stored)) {
         return false;
     }
     std::vector<std::int64_t> slices;

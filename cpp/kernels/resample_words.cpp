@@ -121,7 +121,7 @@ bool resample_words(const StoredView<Stored>& stored, const Resampling& how, con
                     const OutputView& out, int threads) {
     const Window columns = tables[2].reach(0, out.shape[2]);
     if (how.filter == Filter::nearest || columns.count == 0 || columns.count > kMostColumns ||
-        !copies_slices(tables[0], out.shape[0])) {
+        !copies_slices(tables[0], out.shape[0]) || !worth_copying(stored)) {
         return false;
     }
     std::vector<PlannedChannel> channels;

@@ -88,13 +88,19 @@ inline Ints counted() noexcept {
     return load_ints(each);
 }
 
+// Beyond the row positions may leave 32 bits; they wrap, and nothing is read there.
+typedef std::uint32_t Wrapping __attribute__((vector_size(sizeof(Ints))));
+inline Ints moved(Ints from, Ints times, std::int32_t step) noexcept {
+    return (Ints)((Wrapping)from + (Wrapping)times * static_cast<std::uint32_t>(step));
+}
+
 inline void make_row(const TileLerp& job, const std::int32_t* first, float* out) noexcept {
     const Ints lanes = counted();
     const Ints center = Ints{} + job.center;
     const Words pitches = words(Ints{} + (job.row_pitch << 16 | job.slice_pitch));
-    Ints slice = lanes * job.step[0][2] + first[0];
-    Ints row = lanes * job.step[1][2] + first[1];
-    Ints column = lanes * job.step[2][2] + first[2];
+    Ints slice = moved(Ints{} + first[0], lanes, job.step[0][2]);
+    Ints row = moved(Ints{} + first[1], lanes, job.step[1][2]);
+    Ints column = moved(Ints{} + first[2], lanes, job.step[2][2]);
     for (std::int64_t x = 0; x < job.size[2]; x += kOutputs) {
         alignas(64) std::int32_t offsets[kOutputs];
         const Ints place = slice >> kPositionBits | (row >> (kPositionBits - 16) & ~0xffff);
@@ -122,9 +128,9 @@ inline void make_row(const TileLerp& job, const std::int32_t* first, float* out)
         } else {
             store(out + x, result);
         }
-        slice += job.step[0][2] * kOutputs;
-        row += job.step[1][2] * kOutputs;
-        column += job.step[2][2] * kOutputs;
+        slice = moved(slice, Ints{} + kOutputs, job.step[0][2]);
+        row = moved(row, Ints{} + kOutputs, job.step[1][2]);
+        column = moved(column, Ints{} + kOutputs, job.step[2][2]);
     }
 }
 

@@ -24,7 +24,12 @@ def lint(session: nox.Session) -> None:
     session.install("-c", "constraints.txt", "ruff", "clang-format")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("bash", "-c", "clang-format --dry-run -Werror cpp/*.[ch]pp cpp/kernels/*", external=True)
+    session.run(
+        "bash",
+        "-c",
+        "clang-format --dry-run -Werror cpp/*.[ch]pp cpp/kernels/*.[ch]pp cpp/kernels/simd/*",
+        external=True,
+    )
 
 
 @nox.session

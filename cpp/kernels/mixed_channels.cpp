@@ -69,8 +69,9 @@ std::optional<MixedChannels> mixed_channels(const StoredView<std::uint8_t>& stor
     MixedChannels mixed;
     for (std::int64_t c = 0; c < channels; ++c) {
         const Tone tone = over_steps(how.before[c]);
-        if (!is_mean(how.matrix + c * stored.channels, stored.channels) || how.before[c].table != nullptr ||
-            !word_tone<std::uint16_t>(tone)) {
+        const bool curved = tone.sigmoid || (tone.gamma != 1.0 && tone.low < tone.high);
+        if (!is_mean(how.matrix + c * stored.channels, stored.channels) || tone.table != nullptr ||
+            !(curved || word_tone<std::uint16_t>(tone))) {
             return std::nullopt;
         }
         mixed.before.push_back(tone);

@@ -1,5 +1,6 @@
 #include "resample.hpp"
 
+#include "curved_values.hpp"
 #include "mixed_channels.hpp"
 #include "resample_oblique.hpp"
 #include "resample_tiles.hpp"
@@ -31,6 +32,15 @@ void resample(const StoredView<Stored>& stored, const Resampling& how, const Out
                 resample(mixed->view, rest, out, threads);
                 return;
             }
+        }
+    }
+    if constexpr (std::is_integral_v<Stored>) {
+        if (const auto curved = curved_values(stored, how, out)) {
+            Resampling rest = how;
+            rest.matrix = nullptr;
+            rest.before = curved->before.data();
+            resample(curved->view, rest, out, threads);
+            return;
         }
     }
     std::array<std::size_t, 3> axis{};

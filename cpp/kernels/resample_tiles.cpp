@@ -228,6 +228,13 @@ struct Tiles {
     }
 };
 
+// Whether positions within a tile fit a float: neighbouring outputs lie no further apart than an image is wide.
+bool takes_small_steps(const Affine& map) noexcept {
+    constexpr double most = 1 << 20;
+    return std::max({std::abs(map.linear[1][1]), std::abs(map.linear[1][2]), std::abs(map.linear[2][1]),
+                     std::abs(map.linear[2][2])}) <= most;
+}
+
 bool stays_in_plane(const Affine& map) noexcept {
     return map.linear[0][1] == 0.0 && map.linear[0][2] == 0.0 && map.linear[1][0] == 0.0 && map.linear[2][0] == 0.0;
 }
@@ -252,8 +259,9 @@ void make_image(const Tiles<Stored>& tiles, std::byte* scratch) noexcept {
 
 bool suits(const Resampling& how, const Shape& stored) noexcept {
     const std::array<Axis, 3> axes = how.axes(stored);
-    return how.filter != Filter::nearest && stays_in_plane(how.to_stored) && axes[1].support <= kMostSupport &&
-           axes[2].support <= kMostSupport && stored[1] <= kMostAxis && stored[2] <= kMostAxis;
+    return how.filter != Filter::nearest && stays_in_plane(how.to_stored) && takes_small_steps(how.to_stored) &&
+           axes[1].support <= kMostSupport && axes[2].support <= kMostSupport && stored[1] <= kMostAxis &&
+           stored[2] <= kMostAxis;
 }
 
 } // namespace

@@ -15,7 +15,8 @@ struct Block {
     std::int64_t size = 0;
 };
 
-// Never destroyed: a worker of another thread may still return a block while the process ends.
+// Never destroyed: a worker of another thread may still return a block while the process ends. Never waited for: a
+// process forked while another thread held the mutex would wait for ever.
 struct Shelf {
     std::mutex mutex;
     std::array<Block, 4> blocks;
@@ -33,9 +34,9 @@ KeptScratch::KeptScratch(int slots, std::int64_t bytes_per_slot)
     const std::int64_t wanted = stride_ * slots + kAlignment;
     {
         Shelf& shelf = Shelf::instance();
-        const std::lock_guard lock(shelf.mutex);
+        const std::unique_lock lock(shelf.mutex, std::try_to_lock);
         for (Block& block : shelf.blocks) {
-            if (block.size >= wanted) {
+            if (lock && block.size >= wanted) {
                 block_ = std::move(block.memory);
                 size_ = block.size;
                 block.size = 0;
@@ -56,9 +57,9 @@ KeptScratch::~KeptScratch() {
         return;
     }
     Shelf& shelf = Shelf::instance();
-    const std::lock_guard lock(shelf.mutex);
+    const std::unique_lock lock(shelf.mutex, std::try_to_lock);
     for (Block& block : shelf.blocks) {
-        if (block.size < size_) {
+        if (lock && block.size < size_) {
             std::swap(block.memory, block_);
             std::swap(block.size, size_);
             return;

@@ -66,6 +66,10 @@ std::vector<WordChannel> word_channels(const StoredView<Stored>& stored, const R
         channel.gain = tone->gain * slope;
         channel.bias = (tone->bias * line.slope + line.intercept) * line.scale + line.offset;
         channel.background = (how.fill[c] - tone->bias) * slope;
+        // What a float cannot hold, the exact path still can.
+        if (!(std::abs(channel.gain) < 1e30 && std::abs(channel.bias) < 1e30 && std::abs(channel.background) < 1e30)) {
+            return {};
+        }
         result.push_back(channel);
     }
     return result;

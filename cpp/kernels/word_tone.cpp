@@ -6,7 +6,6 @@ namespace medplug {
 
 std::optional<WordTone> word_tone(const Tone& tone, std::int64_t least, std::int64_t most) {
     constexpr double word_max = 32767.0;
-    constexpr double roomy = 16383.0; // leaves the weights of a sum in 32 bits one bit more
     if (tone.table != nullptr || tone.sigmoid || tone.gamma != 1.0 || tone.slope == 0.0) {
         return std::nullopt;
     }
@@ -27,10 +26,15 @@ std::optional<WordTone> word_tone(const Tone& tone, std::int64_t least, std::int
     }
     // The ends of the window may lie between two stored values: as many more bits as the word holds, or as they need.
     int shift = 0;
-    const auto near_whole = [](double value) { return std::abs(value - std::nearbyint(value)) < 1e-7; };
-    while (!(near_whole(std::ldexp(from, shift)) && near_whole(std::ldexp(upto, shift))) &&
-           std::ldexp(width, shift + 1) <= roomy) {
+    const auto off_by = [&](double end) {
+        return std::abs(std::ldexp(end, shift) - std::nearbyint(std::ldexp(end, shift)));
+    };
+    while (std::max(off_by(from), off_by(upto)) > 1e-7 && std::ldexp(width, shift + 1) <= word_max) {
         ++shift;
+    }
+    // A window narrower than the stored values lie apart, a step for one, has no words that its ends come close to.
+    if (std::max(off_by(from), off_by(upto)) > std::ldexp(upto - from, shift) * kMostOff) {
+        return std::nullopt;
     }
     WordTone words{};
     words.flip = least < 0 ? std::numeric_limits<std::int16_t>::min() : std::int16_t{0};

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import cache, partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -108,14 +109,14 @@ def _augmented(by: int) -> Work:
     )
 
 
-def _volume(turns: Sequence[tuple[float, int]], name: str, title: str, by: int) -> Work:
+def _volume(turns: Sequence[tuple[float, Literal[0, 1, 2]]], name: str, title: str, by: int) -> Work:
     stored = _scan(by)
     spacing, mm = np.array([2.5, 0.7, 0.7]), 1.5
     shape = tuple(int(n) for n in np.round(np.array(stored.shape) * spacing / mm))
     linear = np.diag(mm / spacing)
     for degrees, axis in turns:
         linear = linear @ turn(degrees, axis, 3)
-    rotations = tuple(Rotate(degrees, axis) for degrees, axis in turns)  # type: ignore[arg-type]
+    rotations = tuple(Rotate(degrees, axis) for degrees, axis in turns)
     return Work(
         name=name,
         title=title,

@@ -17,9 +17,10 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
 
     `size` is the side of the square or cube that it sees, `channels` how many are given to it: 1 is grey, 3 colour, any
     other number the stored ones. `depth` counts the residual blocks of each stage, `width` the channels of the first.
+    `cutmix` is the share of the batches that get boxes of each other pasted in, instead of being blended by `mixup`.
     """
 
-    size: int = 160
+    size: int = 128
     dims: Literal[2, 3] = 2
     channels: int = 1
     width: int = 32
@@ -27,6 +28,7 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     dropout: float = 0.2
     smoothing: float = 0.1
     mixup: float = 0.3
+    cutmix: float = 0.3
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
 
@@ -41,10 +43,10 @@ class Cnn(medplug.Trainable):
     options: CnnOptions
 
     def fit_options(self, survey: medplug.Survey) -> CnnOptions:
-        """See small images as they are and larger ones at 160 (2-D) or 48 (3-D); colour is read as grey."""
+        """See small images as they are and larger ones at 128 (2-D) or 48 (3-D); colour is read as grey."""
         dims: Literal[2, 3] = 2 if len(survey.shape) == 2 else 3
         longest = max(survey.shape)
-        limit = 160 if dims == 2 else 48
+        limit = 128 if dims == 2 else 48
         return self.options.replace(
             dims=dims,
             size=min(longest, limit),
@@ -74,10 +76,10 @@ class Cnn(medplug.Trainable):
     def augmentation(self) -> medplug.Augmentation:
         """Small movements and exposures; no mirror, since the heart lies on the left."""
         return medplug.Augmentation(
-            rotate=(-12, 12),
-            scale=(0.85, 1.2),
-            shear=(-6, 6),
-            shift=(-0.06, 0.06),
+            rotate=(-13, 13),
+            scale=(0.8, 1.25),
+            shear=(-8, 8),
+            shift=(-0.08, 0.08),
             contrast=(0.8, 1.25),
             brightness=(-0.1, 0.1),
             gamma=(0.8, 1.25),
@@ -86,7 +88,7 @@ class Cnn(medplug.Trainable):
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise."""
         return medplug.Recipe(
-            epochs=26, batch_size=32, decay=0.4, ema=0.998, clip=5.0, balance=True, precision="bfloat16"
+            epochs=64, batch_size=32, decay=0.4, ema=0.995, clip=5.0, balance=True, precision="bfloat16"
         )
 
     def build(self) -> nn.Module:
@@ -131,15 +133,18 @@ class Cnn(medplug.Trainable):
 
     def training_step(self, network: nn.Module, batch: medplug.Batch, loop: medplug.Loop) -> Mapping[str, Tensor]:
         """Minimise the cross-entropy with mixed images and smoothed labels."""
+        import torch
         from torch.nn import functional as F
 
-        from .network import mixed
+        from .network import mixed, pasted
 
         assert batch.target is not None  # the host gives a target to a classifier
-        image, target = batch.image, batch.target
-        if self.options.mixup > 0:
-            shares = F.one_hot(target, len(self.labels)).float() if self.labels.exclusive else target
-            image, target = mixed(image, shares, loop.generator, alpha=self.options.mixup)
+        image, options = batch.image, self.options
+        target = F.one_hot(batch.target, len(self.labels)).float() if self.labels.exclusive else batch.target
+        if options.cutmix > 0 and torch.rand((), generator=loop.generator) < options.cutmix:
+            image, target = pasted(image, target, loop.generator)
+        elif options.mixup > 0:
+            image, target = mixed(image, target, loop.generator, alpha=options.mixup)
         loss = self._loss(network(image), target, self.options.smoothing)
         loop.minimise(loss)
         return {"loss": loss}

@@ -4,6 +4,7 @@ He et al., Deep Residual Learning (2016); the averaging shortcut and the three-c
 (He et al., Bag of Tricks, 2019).
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -138,3 +139,20 @@ def mixed(images: Tensor, shares: Tensor, generator: torch.Generator, *, alpha: 
         return values * (1 - part) + values[partner] * part
 
     return blend(images), blend(shares)
+
+
+def pasted(images: Tensor, shares: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Images [N, C, ...] with a box of another of the batch pasted in, and label shares [N, K] by area (CutMix, 2019).
+
+    One box for the whole batch; the share of it is uniform in 0 to 1. `generator` is one of the CPU.
+    """
+    sides = images.shape[2:]
+    share, *places = torch.rand(1 + len(sides), generator=generator).tolist()
+    partner = torch.randperm(len(images), generator=generator).to(images.device)
+    lengths = [int(side * share ** (1 / len(sides))) for side in sides]
+    starts = [int(place * (side - length + 1)) for place, side, length in zip(places, sides, lengths)]
+    box = (slice(None), slice(None), *(slice(start, start + length) for start, length in zip(starts, lengths)))
+    area = math.prod(lengths) / math.prod(sides)
+    images = images.clone()
+    images[box] = images[partner][box]
+    return images, shares * (1 - area) + shares[partner] * area

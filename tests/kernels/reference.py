@@ -73,15 +73,20 @@ def rounding(
 ) -> float:
     """Return how far the weighted means of stored integers may lie from the twin's: weights and windows are rounded.
 
-    Floats and nearest are not rounded at all. A weight may be off by 2^-15, the end of a window by 2^-16 of its width.
+    Floats and nearest are not rounded at all. A weight may be off by 2^-15, the end of a window by 2^-14 of its width,
+    and what a curve gives by 2^-16 of its range over all that can be stored.
     """
     if stored.dtype == np.float32 or filter == "nearest":
         return 0.0
     values = toned(stored, before, matrix)
+    if any(tone.table is not None or tone.sigmoid or tone.gamma != 1 for tone in before):
+        info = np.iinfo(stored.dtype)
+        stored_values = np.arange(info.min, info.max + 1)
+        values = np.concatenate([values.ravel(), *(tone_reference(tone, stored_values) for tone in before)])
     spread = max(values.max(), *fill) - min(values.min(), *fill)
     scale = max(1.0, *np.linalg.norm(np.asarray(to_stored)[:, :-1], axis=1)) if filter == "antialias" else 1.0
     taps = min(2 * scale + 1, max(stored.shape[1:]))
-    return float(spread * (2.0**-16 + taps * 2.0**-15))
+    return float(spread * (2.0**-14 + taps * 2.0**-15))
 
 
 def toned(

@@ -9,7 +9,7 @@
 namespace medplug {
 
 // A clamped line over stored integers, in 16-bit words: word(x) = clamp((x ^ flip) -sat base) << shift, low, high).
-// The words are exact but at the clamp's two ends, which lie between two of them by at most 2^-17 of the range.
+// The words are exact but at the clamp's two ends, which may lie up to 2^-14 of the window from one.
 struct WordTone {
     std::int16_t flip; // brings signed integers into the order of unsigned ones
     std::uint16_t base;

@@ -2,6 +2,7 @@
 // is shared from output to output but the packed rows beneath: for every output, pairs of rows times pairs of weights
 // for eight columns at once; then, for sixteen outputs side by side, the weights along the columns.
 #include "sixteen.hpp"
+#include "turn.hpp"
 
 namespace medplug::MEDPLUG_ISA {
 
@@ -64,28 +65,10 @@ inline void turn_octets(const std::int32_t* from, Ints* to) noexcept {
         to[4 + i] = (Ints)_mm512_permutex2var_epi64(a[i], high, a[4 + i]);
     }
 #elif defined(MEDPLUG_AVX2)
-    auto* out = reinterpret_cast<std::int32_t*>(to);
-    for (int half = 0; half < 2; ++half, from += 64, out += 8) {
-        __m256 a[8], b[8];
-        for (int i = 0; i < 8; ++i) {
-            a[i] = _mm256_castsi256_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(from + 8 * i)));
-        }
-        for (int i = 0; i < 8; i += 2) {
-            b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
-            b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
-        }
-        for (int i = 0; i < 8; i += 4) {
-            a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
-            a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
-            a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
-            a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
-        }
-        for (int i = 0; i < 4; ++i) {
-            _mm256_storeu_ps(reinterpret_cast<float*>(out + i * kLanes), _mm256_permute2f128_ps(a[i], a[4 + i], 0x20));
-            _mm256_storeu_ps(reinterpret_cast<float*>(out + (4 + i) * kLanes),
-                             _mm256_permute2f128_ps(a[i], a[4 + i], 0x31));
-        }
-    }
+    const auto* sums = reinterpret_cast<const float*>(from); // moved as they are
+    auto* out = reinterpret_cast<float*>(to);
+    turn_eight(sums, 8, out, kLanes);
+    turn_eight(sums + 64, 8, out + 8, kLanes);
 #else
     auto* out = reinterpret_cast<std::int32_t*>(to);
     for (int i = 0; i < 8; ++i) {

@@ -1,0 +1,112 @@
+"""Integers run in 16-bit words where words hold their values: what lies at the edge of that, and just beyond it."""
+
+import numpy as np
+import pytest
+from kernels.calls import DTYPES, noise, plain, run
+from kernels.reference import resample_reference, resize, rotation, rounding
+from numpy.testing import assert_allclose
+
+from medplug._kernels import Tone
+
+INTEGERS = [dtype for dtype in DTYPES if dtype != "float32"]
+SIZES, SMALLER, LARGER = (20, 23), (9, 11), (31, 30)
+MAPS = {
+    "smaller": (resize(SIZES, SMALLER), SMALLER),
+    "larger": (resize(SIZES, LARGER), LARGER),
+    "turned": (rotation(20, 1.8, SIZES, SMALLER), SMALLER),
+    "turned and larger": (rotation(20, 0.7, SIZES, SMALLER), SMALLER),
+}
+
+
+def agrees(stored, to_stored, new, **how):
+    out = run(stored, (1, *new), to_stored, **how)
+    expected = resample_reference(stored, out, to_stored, **plain(1, **how))
+    assert_allclose(out, expected, atol=rounding(stored, to_stored, **plain(1, **how)) + 1e-6, rtol=1e-6)
+
+
+def window(center, width):
+    return Tone(slope=1 / width, intercept=0.5 - center / width, low=0, high=1)
+
+
+@pytest.mark.parametrize("width", [1e-6, 1e-3, 0.3, 0.999, 1.0, 1.5, 3.7, 40.1, 4095.3, 32766.5, 40000])
+@pytest.mark.parametrize("name", ["smaller", "turned and larger"])
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_a_window_of_any_width_agrees_with_the_twin(dtype, name, width):
+    """DICOM's window of width 1 is a step: its ends lie between two stored values, as far apart as nothing."""
+    stored = noise((1, *SIZES), dtype) % 5
+    for center in (1.5, 2.0, 2.71, 3.0 - 1e-7):
+        agrees(stored, *MAPS[name], filter="antialias", before=[window(center, width)])
+
+
+@pytest.mark.parametrize("steps", [1e6, 1e20, 1e40, 1e90])
+def test_a_turned_map_of_huge_steps_reads_the_corners(steps):
+    stored = noise((1, *SIZES))
+    to_stored = np.array([[steps, steps / 2, 3.0], [-steps / 3, steps, 4.0]])
+    window = {"before": [Tone(low=-500, high=900)]}
+
+    agrees(stored, to_stored, (3, 3), **window)
+
+    padded = run(stored, (1, 3, 3), to_stored, border="constant", fill=[7.0], **window)
+    assert padded[0, 0, 0] == np.clip(stored[0, 3, 4], -500, 900)
+    assert (padded.ravel()[1:] == 7).all()
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_line_afterwards_that_no_float_holds_keeps_zero_zero(name):
+    to_stored, new = MAPS[name]
+
+    out = run(np.zeros((1, *SIZES), np.uint8), (1, *new), to_stored, after=[Tone(scale=1e50)])
+
+    assert (out == 0).all()
+
+
+CURVES = {
+    "gamma": Tone(slope=1 / 200, low=0, high=1, gamma=0.8),
+    "gamma of a negative": Tone(slope=-1 / 200, intercept=1, low=0, high=1, gamma=1.2, scale=4, offset=-2),
+    "gamma that nothing clamps": Tone(gamma=2),
+    "sigmoid": Tone(slope=1 / 90, intercept=-0.4, sigmoid=True),
+    "table": Tone(table=np.random.default_rng(3).uniform(-2, 2, 300).astype(np.float32), first=-20, slope=3),
+    "table of whole numbers": Tone(
+        table=np.random.default_rng(4).integers(-9, 30000, 250).astype(np.float32), first=3, slope=-0.3, high=-200
+    ),
+    "table of many whole numbers, and a power": Tone(
+        table=np.arange(0, 32768, 8, dtype=np.float32), first=-9, slope=1 / 32768, low=0, high=1, gamma=0.7
+    ),
+    "table beyond a window": Tone(table=np.arange(9, dtype=np.float32), low=50, high=51),
+    "table that words do not hold": Tone(table=np.array([0, 70000, 9], np.float32)),
+    "flat table": Tone(table=np.full(4, 2.5, np.float32)),
+    "window beyond all values": Tone(low=70000, high=70001, gamma=1.1),
+}
+
+
+@pytest.mark.parametrize("filter", ["nearest", "linear", "antialias"])
+@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("curve", CURVES)
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_a_curve_agrees_with_the_twin(dtype, curve, name, filter):
+    stored = noise((1, *SIZES), dtype)
+    to_stored, new = MAPS[name]
+    to_stored = to_stored + np.array([0, 0, 0.013])  # away from the ties of nearest
+    agrees(stored, to_stored, new, filter=filter, before=[CURVES[curve]])
+
+
+def test_a_curve_is_looked_up_through_any_strides():
+    stored = noise((1, 40, 46), "int16")[:, ::-2, ::2]
+
+    agrees(stored, *MAPS["smaller"], before=[CURVES["sigmoid"]])
+
+
+@pytest.mark.parametrize("curve", [name for name in CURVES if "table" not in name])
+@pytest.mark.parametrize("name", MAPS)
+def test_colour_read_as_grey_takes_a_curve_too(name, curve):
+    stored = noise((3, *SIZES), "uint8")
+    how = {"matrix": np.array([[0.299, 0.587, 0.114]]), "filter": "antialias", "before": [CURVES[curve]]}
+
+    agrees(stored, *MAPS[name], **how)
+
+
+def test_a_curve_of_few_pixels_of_a_large_image_agrees_with_the_twin():
+    stored = noise((1, 300, 400), "uint16")
+    to_stored = np.array([[1.0, 0.0, 100.25], [0.0, 1.0, 200.5]])
+
+    agrees(stored, to_stored, (6, 5), before=[CURVES["gamma"]])

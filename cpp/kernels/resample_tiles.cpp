@@ -164,9 +164,12 @@ struct Tiles {
         }
     }
 
-    TileAxis axis(const PlaneAxis& along, std::size_t index, const Reach& beneath, const float* slopes) const noexcept {
+    TileAxis axis(const PlaneAxis& along, std::size_t index, const Shape& begin, const Reach& beneath,
+                  const float* slopes) const noexcept {
         TileAxis result{};
         const auto first = static_cast<double>(beneath.first);
+        result.position = position(index, begin[0], begin[1], begin[2]) - first;
+        result.down = how.to_stored.linear[index][1];
         result.step = static_cast<float>(how.to_stored.linear[index][2]);
         result.support = static_cast<float>(along.support);
         result.slopes = slopes;
@@ -183,10 +186,13 @@ struct Tiles {
         const auto beyond = [](const Reach& beneath, const PlaneAxis& along) {
             return beneath.first < 0 || beneath.first + beneath.count > along.last + 1;
         };
-        TileRow job{};
+        Tile job{};
         job.packed = packed;
         job.pitch = pitch();
         job.width = end[2] - begin[2];
+        job.height = end[1] - begin[1];
+        job.out = out.row(c, begin[0], begin[1]) + begin[2];
+        job.out_stride = out.shape[2];
         const double scale =
             std::min(32767.0, 2147483647.0 / (static_cast<double>(channel.tone.high) * (rows.support + 1.0)));
         job.weight_scale = static_cast<float>(scale);
@@ -196,8 +202,8 @@ struct Tiles {
             row_slopes[k] = static_cast<float>(scale * static_cast<double>(k) / rows.support);
             column_slopes[k] = static_cast<float>(static_cast<double>(k) / columns.support);
         }
-        job.rows = axis(rows, 1, beneath_rows, row_slopes.data());
-        job.columns = axis(columns, 2, beneath_columns, column_slopes.data());
+        job.rows = axis(rows, 1, begin, beneath_rows, row_slopes.data());
+        job.columns = axis(columns, 2, begin, beneath_columns, column_slopes.data());
         job.pairs = pairs;
         job.taps = static_cast<int>(columns.taps);
         job.edges =
@@ -213,17 +219,9 @@ struct Tiles {
         }
         pack(channel, slices[static_cast<std::size_t>(begin[0])], beneath_rows, beneath_columns, is_linear ? 1 : 2,
              packed);
-        const auto kernel = is_linear ? kernels().make_linear_row : kernels().make_tile_row;
-        for (std::int64_t row = begin[1]; row < end[1]; ++row) {
-            const auto at = [&](std::size_t index, const Reach& beneath) {
-                return static_cast<float>(position(index, begin[0], row, begin[2]) -
-                                          static_cast<double>(beneath.first));
-            };
-            job.rows.position = at(1, beneath_rows);
-            job.columns.position = at(2, beneath_columns);
-            job.out = out.row(c, begin[0], row) + begin[2];
-            kernel(job);
-            apply_after(channel, how.after[c], job.out, job.width);
+        is_linear ? kernels().make_linear_tile(job) : kernels().make_tile(job);
+        for (std::int64_t row = 0; !channel.after_is_line && row < job.height; ++row) {
+            apply_after(channel, how.after[c], job.out + row * job.out_stride, job.width);
         }
     }
 };

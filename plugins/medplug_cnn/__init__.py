@@ -88,7 +88,7 @@ class Cnn(medplug.Trainable):
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise."""
         return medplug.Recipe(
-            epochs=64, batch_size=32, decay=0.4, ema=0.995, clip=5.0, balance=True, precision="bfloat16"
+            epochs=60, batch_size=32, decay=0.4, ema=0.995, clip=5.0, balance=True, precision="bfloat16"
         )
 
     def build(self) -> nn.Module:

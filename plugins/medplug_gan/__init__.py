@@ -55,7 +55,7 @@ class Gan(medplug.Generative):
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise."""
         return medplug.Recipe(
-            steps=6000, batch_size=32, warmup=50, decay=0.5, ema=0.996, clip=None, precision="bfloat16"
+            steps=8000, batch_size=32, warmup=50, decay=0.5, ema=0.996, clip=None, precision="bfloat16"
         )
 
     def build(self) -> nn.Module:

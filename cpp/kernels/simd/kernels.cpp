@@ -10,8 +10,8 @@ namespace medplug {
     void sum_rows(const RowSum&) noexcept;                                                                             \
     template <class Stored>                                                                                            \
     void pack_rows(const RowPack&) noexcept;                                                                           \
-    void make_tile_row(const TileRow&) noexcept;                                                                       \
-    void make_linear_row(const TileRow&) noexcept;                                                                     \
+    void make_tile(const Tile&) noexcept;                                                                              \
+    void make_linear_tile(const Tile&) noexcept;                                                                       \
     void sum_columns(const ColumnSum&) noexcept;                                                                       \
     template <class Stored>                                                                                            \
     void lerp_rows(const RowLerp&) noexcept;                                                                           \
@@ -28,8 +28,8 @@ namespace medplug {
                             pack_rows<std::int8_t>,                                                                    \
                             pack_rows<std::uint16_t>,                                                                  \
                             pack_rows<std::int16_t>,                                                                   \
-                            make_tile_row,                                                                             \
-                            make_linear_row,                                                                           \
+                            make_tile,                                                                                 \
+                            make_linear_tile,                                                                          \
                             sum_columns,                                                                               \
                             lerp_rows<std::uint8_t>,                                                                   \
                             lerp_rows<std::int8_t>,                                                                    \

@@ -75,8 +75,9 @@ struct RowPack {
 
 // One stored axis of a tile; positions count from the tile's own first pixel.
 struct TileAxis {
-    float position; // of the first output
-    float step;     // from output to output
+    double position; // of the first output
+    double down;     // from row to row of outputs
+    float step;      // from output to output
     float support;
     const float*
         slopes;         // the triangle's: k times its height over the support, for the pixels k = 0, 1, ... of a window
@@ -85,13 +86,13 @@ struct TileAxis {
     std::int32_t last;  // of the image
 };
 
-// One row of a tile under any map of the plane: for each output the triangle's weighted mean around its own position,
-// from packed rows. Sums along the rows are whole numbers, along the columns floats.
-struct TileRow {
+// A tile of outputs under any map of the plane: for each the triangle's weighted mean around its own position, from
+// packed rows. Sums along the rows are whole numbers, along the columns floats.
+struct Tile {
     const std::int32_t* packed;
     std::int64_t pitch; // from pair to pair of rows
     TileAxis rows, columns;
-    std::int64_t width;           // outputs
+    std::int64_t width, height;   // outputs
     float weight_scale;           // what a row's weight of 1 is as a whole number
     int pairs;                    // of rows that a window may touch
     int taps;                     // columns, likewise
@@ -99,9 +100,9 @@ struct TileRow {
     bool fills;                   // what is outside is the background, instead of left out of the mean
     float gain, bias, background; // value = mean * gain + bias, and background * the share outside
     float* out;
+    std::int64_t out_stride; // floats
 };
 
-constexpr int kLanes = 16;     // outputs that are made together
 constexpr int kMostPairs = 34; // a support of up to 32 pixels
 constexpr std::int64_t kColumnPad = 32;
 constexpr std::int64_t kPanel = 16;
@@ -116,8 +117,8 @@ struct Kernels {
     void (*pack_rows_int8)(const RowPack&) noexcept;
     void (*pack_rows_uint16)(const RowPack&) noexcept;
     void (*pack_rows_int16)(const RowPack&) noexcept;
-    void (*make_tile_row)(const TileRow&) noexcept;
-    void (*make_linear_row)(const TileRow&) noexcept; // where both supports are 1, from pairs that advance by 1
+    void (*make_tile)(const Tile&) noexcept;
+    void (*make_linear_tile)(const Tile&) noexcept; // where both supports are 1, from pairs that advance by 1
     void (*sum_columns)(const ColumnSum&) noexcept;
     void (*lerp_rows_uint8)(const RowLerp&) noexcept;
     void (*lerp_rows_int8)(const RowLerp&) noexcept;

@@ -32,7 +32,7 @@ void fetch_and_lerp(const RowLerp& job, const Read& read) noexcept {
             first[i] = pair_at<Stored>(job.first + at);
             second[i] = pair_at<Stored>(job.second + at);
         }
-        for (std::int64_t i = 0; i < count; i += kOutputs) {
+        for (std::int64_t i = 0; i < count; i += kLanes) {
             const Weights weights(job, begin + i, share);
             const Ints sum = multiply_add(center, read(words(load_ints(first + i))), weights.first);
             store(job.out + begin + i, floats(multiply_add(sum, read(words(load_ints(second + i))), weights.second)));
@@ -49,10 +49,10 @@ void permute_and_lerp(const RowLerp& job, const Read& read) noexcept {
     const auto* second = reinterpret_cast<const Stored*>(job.second);
     const Ints center = Ints{} + job.center;
     const Words share = broadcast(job.share);
-    for (std::int64_t x = 0; x < job.width; x += kOutputs) {
+    for (std::int64_t x = 0; x < job.width; x += kLanes) {
         const __m512i places = _mm512_loadu_si512(job.places + 2 * x);
         const Weights weights(job, x, share);
-        const std::int64_t start = job.starts[x / kOutputs];
+        const std::int64_t start = job.starts[x / kLanes];
         const auto pairs = [&](const Stored* row) noexcept {
             return read({_mm512_permutex2var_epi16(load(row + start).v, places, load(row + start + kWords).v)});
         };

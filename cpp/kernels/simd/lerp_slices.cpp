@@ -20,7 +20,7 @@ struct Ahead {
     std::int64_t apart, step;
 
     explicit Ahead(const SliceLerp& job) noexcept
-        : place(job.ahead), apart(job.ahead_apart), step(job.ahead_bytes * kOutputs / job.count) {}
+        : place(job.ahead), apart(job.ahead_apart), step(job.ahead_bytes * kLanes / job.count) {}
 
     void go_on() noexcept {
         __builtin_prefetch(place);
@@ -36,16 +36,16 @@ void lerp_slices(const SliceLerp& job) noexcept {
     std::int64_t i = 0;
     if (job.stream) { // up to the first whole register in memory
         const auto past = static_cast<std::int64_t>(reinterpret_cast<std::uintptr_t>(job.out) % sizeof(Floats) / 4);
-        const std::int64_t head = past == 0 ? 0 : kOutputs - past;
+        const std::int64_t head = past == 0 ? 0 : kLanes - past;
         i = head < job.count ? head : job.count;
         few(job, 0, i);
-        for (; i + kOutputs <= job.count; i += kOutputs) {
+        for (; i + kLanes <= job.count; i += kLanes) {
             ahead.go_on();
             stream(job.out + i, between(job, i));
         }
         stream_fence();
     } else {
-        for (; i + kOutputs <= job.count; i += kOutputs) {
+        for (; i + kLanes <= job.count; i += kLanes) {
             ahead.go_on();
             store(job.out + i, between(job, i));
         }

@@ -52,8 +52,8 @@ inline Columns split(const __m128 (&parts)[4]) noexcept {
 
 inline void fetch(const std::int32_t* near, const std::int32_t* far, const std::int32_t* offsets, Columns& first,
                   Columns& second) noexcept {
-    __m128 here[kOutputs / 2], there[kOutputs / 2];
-    for (int i = 0; i < kOutputs / 2; ++i) {
+    __m128 here[kLanes / 2], there[kLanes / 2];
+    for (int i = 0; i < kLanes / 2; ++i) {
         const std::int32_t a = offsets[2 * i], b = offsets[2 * i + 1];
         here[i] = two(near, a, b);
         there[i] = two(far, a, b);
@@ -66,7 +66,7 @@ inline void fetch(const std::int32_t* near, const std::int32_t* far, const std::
 
 inline Columns fetch_from(const std::int32_t* box, const std::int32_t* offsets) noexcept {
     Ints here, next;
-    for (int i = 0; i < kOutputs; ++i) {
+    for (int i = 0; i < kLanes; ++i) {
         here[i] = box[offsets[i]];
         next[i] = box[offsets[i] + 1];
     }
@@ -81,8 +81,8 @@ inline void fetch(const std::int32_t* near, const std::int32_t* far, const std::
 #endif
 
 inline Ints counted() noexcept {
-    std::int32_t each[kOutputs];
-    for (int i = 0; i < kOutputs; ++i) {
+    std::int32_t each[kLanes];
+    for (int i = 0; i < kLanes; ++i) {
         each[i] = i;
     }
     return load_ints(each);
@@ -101,12 +101,12 @@ inline void make_row(const TileLerp& job, const std::int32_t* first, float* out)
     Ints slice = moved(Ints{} + first[0], lanes, job.step[0][2]);
     Ints row = moved(Ints{} + first[1], lanes, job.step[1][2]);
     Ints column = moved(Ints{} + first[2], lanes, job.step[2][2]);
-    for (std::int64_t x = 0; x < job.size[2]; x += kOutputs) {
-        alignas(64) std::int32_t offsets[kOutputs];
+    for (std::int64_t x = 0; x < job.size[2]; x += kLanes) {
+        alignas(64) std::int32_t offsets[kLanes];
         const Ints place = slice >> kPositionBits | (row >> (kPositionBits - 16) & ~0xffff);
         store(offsets, multiply_add(column >> kPositionBits, words(place), pitches));
         const std::int64_t here = job.size[2] - x;
-        for (std::int64_t i = here; i < kOutputs; ++i) { // beyond the row, and perhaps beyond the box
+        for (std::int64_t i = here; i < kLanes; ++i) { // beyond the row, and perhaps beyond the box
             offsets[i] = offsets[0];
         }
         const Ints across = (row & kFraction) >> kSpare;
@@ -123,14 +123,14 @@ inline void make_row(const TileLerp& job, const std::int32_t* first, float* out)
         const Floats near = within(upper), far = within(lower);
         const Floats value = near + (far - near) * (floats(slice & kFraction) * (1.0F / (kFraction + 1)));
         const Floats result = clamped(value * job.gain + job.bias, Floats{} + job.low, Floats{} + job.high);
-        if (here < kOutputs) {
+        if (here < kLanes) {
             std::memcpy(out + x, &result, static_cast<std::size_t>(here) * sizeof(float));
         } else {
             store(out + x, result);
         }
-        slice = moved(slice, Ints{} + kOutputs, job.step[0][2]);
-        row = moved(row, Ints{} + kOutputs, job.step[1][2]);
-        column = moved(column, Ints{} + kOutputs, job.step[2][2]);
+        slice = moved(slice, Ints{} + kLanes, job.step[0][2]);
+        row = moved(row, Ints{} + kLanes, job.step[1][2]);
+        column = moved(column, Ints{} + kLanes, job.step[2][2]);
     }
 }
 

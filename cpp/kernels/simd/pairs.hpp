@@ -4,35 +4,11 @@
 #pragma once
 
 #include "curve.hpp"
+#include "vectors.hpp"
 
 namespace medplug::MEDPLUG_ISA {
 
 namespace {
-
-constexpr int kOutputs = kWords / 2; // of one register
-
-typedef float Floats __attribute__((vector_size(4 * kOutputs)));
-typedef std::int32_t Ints __attribute__((vector_size(4 * kOutputs)));
-
-inline Floats load_floats(const float* p) noexcept {
-    Floats values;
-    std::memcpy(&values, p, sizeof values);
-    return values;
-}
-inline Ints load_ints(const std::int32_t* p) noexcept {
-    Ints values;
-    std::memcpy(&values, p, sizeof values);
-    return values;
-}
-inline void store(float* p, Floats values) noexcept {
-    std::memcpy(p, &values, sizeof values);
-}
-inline void store(std::int32_t* p, Ints values) noexcept {
-    std::memcpy(p, &values, sizeof values);
-}
-inline Floats floats(Ints values) noexcept {
-    return __builtin_convertvector(values, Floats);
-}
 
 #if defined(MEDPLUG_AVX512)
 

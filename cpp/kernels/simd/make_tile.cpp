@@ -1,7 +1,7 @@
 // The heart of a rotated, antialiased resize. Each output has a window of its own, at a phase of its own, so nothing
 // is shared from output to output but the packed rows beneath: for every output, pairs of rows times pairs of weights
-// for eight columns at once; then, for sixteen outputs side by side, the weights along the columns.
-#include "sixteen.hpp"
+// for eight columns at once; then, for several outputs side by side, the weights along the columns.
+#include "tile_lanes.hpp"
 #include "turn.hpp"
 
 namespace medplug::MEDPLUG_ISA {
@@ -39,7 +39,7 @@ inline void sum_octet(const std::int32_t* from, std::int64_t pitch, const std::i
 #endif
 }
 
-// [16 outputs, 8 columns] to [8 columns, 16 outputs].
+// [kLanes outputs, 8 columns] to [8 columns, kLanes outputs].
 inline void turn_octets(const std::int32_t* from, Ints* to) noexcept {
 #if defined(MEDPLUG_AVX512)
     __m512i a[8], b[8];
@@ -65,10 +65,7 @@ inline void turn_octets(const std::int32_t* from, Ints* to) noexcept {
         to[4 + i] = (Ints)_mm512_permutex2var_epi64(a[i], high, a[4 + i]);
     }
 #elif defined(MEDPLUG_AVX2)
-    const auto* sums = reinterpret_cast<const float*>(from); // moved as they are
-    auto* out = reinterpret_cast<float*>(to);
-    turn_eight(sums, 8, out, kLanes);
-    turn_eight(sums + 64, 8, out + 8, kLanes);
+    turn_eight(reinterpret_cast<const float*>(from), 8, reinterpret_cast<float*>(to), kLanes); // moved as they are
 #else
     auto* out = reinterpret_cast<std::int32_t*>(to);
     for (int i = 0; i < 8; ++i) {
@@ -95,9 +92,9 @@ inline Floats inside(Ints first, int k, std::int32_t tile_first, std::int32_t la
 }
 
 template <bool edges, int known>
-void make_lanes(const TileRow& job, std::int64_t x, float* out) noexcept {
-    Begins rows = begins<edges>(job.rows, x, job.width);
-    const Begins columns = begins<edges>(job.columns, x, job.width);
+Floats make_lanes(const Tile& job, std::int64_t row, std::int64_t x) noexcept {
+    Begins rows = begins<edges>(job.rows, start_of(job.rows, row), x, job.width);
+    const Begins columns = begins<edges>(job.columns, start_of(job.columns, row), x, job.width);
     // Packed pairs begin at even rows; an odd window begins one earlier, with a weight of zero.
     const Ints odd = rows.first & 1;
     rows.first -= odd;
@@ -145,47 +142,41 @@ void make_lanes(const TileRow& job, std::int64_t x, float* out) noexcept {
             sum += weight * floats(turned[i]);
         }
     }
-    Floats value;
     if (edges && job.fills) {
         const Floats whole = row_whole * column_whole;
         const Floats share = floats(row_total) * column_total / whole;
-        value = sum / whole * job.gain + job.bias + (1.0F - share) * job.background;
-    } else {
-        value = sum / (floats(row_total) * column_total) * job.gain + job.bias;
+        return sum / whole * job.gain + job.bias + (1.0F - share) * job.background;
     }
-    __builtin_memcpy(out, &value, sizeof value);
+    return sum / (floats(row_total) * column_total) * job.gain + job.bias;
 }
 
 template <bool edges, int known>
-void make_row(const TileRow& job) noexcept {
-    for (std::int64_t x = 0; x < job.width; x += kLanes) {
-        const std::int64_t here = job.width - x;
-        float few[kLanes];
-        make_lanes<edges, known>(job, x, here < kLanes ? few : job.out + x);
-        if (here < kLanes) {
-            __builtin_memcpy(job.out + x, few, static_cast<std::size_t>(here) * sizeof(float));
+void make(const Tile& job) noexcept {
+    for (std::int64_t row = 0; row < job.height; ++row) {
+        for (std::int64_t x = 0; x < job.width; x += kLanes) {
+            store_some(job.out + row * job.out_stride + x, make_lanes<edges, known>(job, row, x), job.width - x);
         }
     }
 }
 
 } // namespace
 
-void make_tile_row(const TileRow& job) noexcept {
+void make_tile(const Tile& job) noexcept {
     if (job.edges) {
-        make_row<true, 0>(job);
+        make<true, 0>(job);
         return;
     }
     switch (job.pairs) { // the usual scales, with the loop over the pairs unrolled
     case 2:
-        return make_row<false, 2>(job);
+        return make<false, 2>(job);
     case 3:
-        return make_row<false, 3>(job);
+        return make<false, 3>(job);
     case 4:
-        return make_row<false, 4>(job);
+        return make<false, 4>(job);
     case 5:
-        return make_row<false, 5>(job);
+        return make<false, 5>(job);
     default:
-        return make_row<false, 0>(job);
+        return make<false, 0>(job);
     }
 }
 

@@ -17,7 +17,8 @@ inline std::vector<Tone> tones_of(const py::tuple& tones, const std::string& nam
     }
     std::vector<Tone> result;
     for (const py::handle& item : tones) {
-        result.push_back(owned_tone(item, name + "[" + std::to_string(result.size()) + "]").tone());
+        const std::size_t place = result.size();
+        result.push_back(owned_tone(item, [&] { return name + "[" + std::to_string(place) + "]"; }).tone());
         held.push_back(py::reinterpret_borrow<py::object>(item));
     }
     return result;
@@ -37,6 +38,10 @@ inline double number_of(const py::handle& value, const std::string& name) {
 inline std::vector<double> numbers_of(const py::sequence& values, const std::string& name) {
     std::vector<double> numbers;
     for (const py::handle& value : values) {
+        if (PyFloat_CheckExact(value.ptr()) && std::abs(PyFloat_AS_DOUBLE(value.ptr())) <= kMaxCoefficient) {
+            numbers.push_back(PyFloat_AS_DOUBLE(value.ptr())); // names are built for refusals only
+            continue;
+        }
         const std::string place = name + "[" + std::to_string(numbers.size()) + "]";
         numbers.push_back(number_of(value, place));
         check_finite(numbers.back(), place);
@@ -116,8 +121,11 @@ inline std::optional<std::vector<double>> matrix_of(const py::object& value, std
     std::vector<double> numbers;
     for (py::ssize_t i = 0; i < to; ++i) {
         for (py::ssize_t j = 0; j < from; ++j) {
-            numbers.push_back(number_at(array, i, j));
-            check_finite(numbers.back(), "matrix[" + std::to_string(i) + ", " + std::to_string(j) + "]");
+            const double number = number_at(array, i, j);
+            if (!(std::abs(number) <= kMaxCoefficient)) {
+                check_finite(number, "matrix[" + std::to_string(i) + ", " + std::to_string(j) + "]");
+            }
+            numbers.push_back(number);
         }
     }
     return numbers;
@@ -138,7 +146,7 @@ inline OutputView output_of(const py::object& value, const py::array& stored, py
     if ((array.flags() & py::array::c_style) == 0 || address % alignof(float) != 0) {
         refuse("out is not C-contiguous; pass numpy.empty(" + shape_of(array) + ", numpy.float32)");
     }
-    if (py::module_::import("numpy").attr("may_share_memory")(array, stored).cast<bool>()) {
+    if (Bytes(array).meets(Bytes(stored))) {
         refuse("out lies in the same memory as stored; pass an array of its own");
     }
     const py::ssize_t channels = array.ndim() - axes - 1; // the axis that counts them

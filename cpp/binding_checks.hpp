@@ -5,6 +5,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 
@@ -36,9 +37,12 @@ inline py::array as_array(const py::object& value, const std::string& name) {
     return py::reinterpret_borrow<py::array>(value);
 }
 
+// Of native byte order: comparing dtypes as Python does takes longer than a small image.
 template <class Item>
 bool holds(const py::array& array) {
-    return array.dtype().equal(py::dtype::of<Item>());
+    const py::dtype type = array.dtype();
+    constexpr char foreign = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? '>' : '<';
+    return type.num() == py::dtype::num_of<Item>() && type.byteorder() != foreign;
 }
 
 template <class Item>
@@ -99,6 +103,21 @@ StoredView<Stored> view_of(const py::array& array, bool planar) {
     }
     return view;
 }
+
+// The first and the last byte that an array's items lie in, whatever its strides.
+struct Bytes {
+    std::uintptr_t first, last;
+
+    explicit Bytes(const py::array& array)
+        : first(reinterpret_cast<std::uintptr_t>(array.data())),
+          last(first + static_cast<std::uintptr_t>(array.itemsize()) - 1) {
+        for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
+            const std::int64_t travel = (array.shape(axis) - 1) * array.strides(axis);
+            (travel < 0 ? first : last) += static_cast<std::uintptr_t>(travel);
+        }
+    }
+    bool meets(const Bytes& other) const { return first <= other.last && other.first <= last; }
+};
 
 // Calls visit with a value of the array's own item type.
 template <class Visit>

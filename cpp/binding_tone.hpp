@@ -70,18 +70,24 @@ class OwnedTone {
 };
 
 // What Python made by Tone.__new__ alone has no value, and pybind11's own cast would hand out raw memory for one.
-inline const OwnedTone& owned_tone(const py::handle& value, const std::string& name) {
+// `name` is called for a refusal only.
+template <class Name>
+const OwnedTone& owned_tone(const py::handle& value, const Name& name) {
     if (!py::isinstance<OwnedTone>(value)) {
-        throw py::type_error(name + " is a " + type_name(value) + ", not a Tone");
+        throw py::type_error(name() + " is a " + type_name(value) + ", not a Tone");
     }
     if (!reinterpret_cast<py::detail::instance*>(value.ptr())->get_value_and_holder().holder_constructed()) {
-        throw py::type_error(name + " is a Tone that was never initialised; call Tone(...)");
+        throw py::type_error(name() + " is a Tone that was never initialised; call Tone(...)");
     }
     return value.cast<const OwnedTone&>();
 }
 
+inline const OwnedTone& owned_self(const py::object& self) {
+    return owned_tone(self, [] { return std::string("self"); });
+}
+
 inline const Tone& self_tone(const py::object& self) {
-    return owned_tone(self, "self").tone();
+    return owned_self(self).tone();
 }
 
 } // namespace medplug::binding

@@ -116,7 +116,7 @@ PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
              py::kw_only(), "table"_a = py::none(), "first"_a = 0, "slope"_a = 1.0, "intercept"_a = 0.0,
              "low"_a = -infinity, "high"_a = infinity, "sigmoid"_a = false, "gamma"_a = 1.0, "scale"_a = 1.0,
              "offset"_a = 0.0)
-        .def_property_readonly("table", [](const py::object& self) { return owned_tone(self, "self").table(self); })
+        .def_property_readonly("table", [](const py::object& self) { return owned_self(self).table(self); })
         .def_property_readonly("first", [](const py::object& self) { return self_tone(self).first; })
         .def_property_readonly("slope", [](const py::object& self) { return self_tone(self).slope; })
         .def_property_readonly("intercept", [](const py::object& self) { return self_tone(self).intercept; })

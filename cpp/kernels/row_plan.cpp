@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 
 namespace medplug {
 
@@ -34,24 +33,27 @@ RowPlan::RowPlan(const TapTable& taps, std::int64_t outputs, std::int64_t most) 
                                      std::floor(std::log2(2147483647.0 / static_cast<double>(most)))));
     reversed = taps[0].first > taps[outputs - 1].first;
     shared = at_most_two_share(taps, outputs, reversed);
+    steps.reserve(static_cast<std::size_t>(outputs) + 1);
+    weights.reserve(taps.weights.size() + 2 * static_cast<std::size_t>(outputs));
     const auto place = [&](std::int64_t i) { return reversed ? outputs - 1 - i : i; };
     if (!shared) {
+        Rounded own;
         for (std::int64_t i = 0; i < outputs; ++i) {
             const Window& window = taps[place(i)];
-            const auto own = rounded(window, taps.weights_of(place(i)));
-            steps.push_back({window.first, window.count, append(own, window, window.first, window.count), -1});
+            round(window, taps.weights_of(place(i)), own);
+            steps.push_back({window.first, window.count, append(own.whole, window, window.first, window.count), -1});
         }
         return;
     }
-    std::vector<std::int16_t> ending, starting;
+    Rounded ending, starting;
     Window ends{}, starts{};
     for (std::int64_t i = 0; i <= outputs; ++i) {
-        ending = std::move(starting);
+        std::swap(ending, starting);
         ends = starts;
         std::int64_t first = ends.first + ends.count, stop = first;
         if (i < outputs) {
             starts = taps[place(i)];
-            starting = rounded(starts, taps.weights_of(place(i)));
+            round(starts, taps.weights_of(place(i)), starting);
             first = starts.first;
         }
         if (i + 1 < outputs) {
@@ -63,30 +65,32 @@ RowPlan::RowPlan(const TapTable& taps, std::int64_t outputs, std::int64_t most) 
             first = steps.back().first + steps.back().rows;
         }
         const std::int64_t rows = stop - first;
-        steps.push_back({first, rows, i > 0 ? append(ending, ends, first, rows) : -1,
-                         i < outputs ? append(starting, starts, first, rows) : -1});
+        steps.push_back({first, rows, i > 0 ? append(ending.whole, ends, first, rows) : -1,
+                         i < outputs ? append(starting.whole, starts, first, rows) : -1});
     }
 }
 
-// Rounded down, and the largest remainders up: the sum stays exact, so a flat image stays flat.
-std::vector<std::int16_t> RowPlan::rounded(const Window& window, const double* exact) const {
+// Rounded down, and the largest remainders up, of equal ones the first: the sum stays exact, so a flat image stays
+// flat.
+void RowPlan::round(const Window& window, const double* exact, Rounded& rounded) const {
     const auto count = static_cast<std::size_t>(window.count);
-    std::vector<std::int16_t> whole(count);
-    std::vector<double> rest(count);
-    std::vector<std::size_t> order(count);
+    rounded.whole.resize(count);
+    rounded.rests.resize(count);
     auto missing = static_cast<std::int64_t>(std::nearbyint(std::ldexp(window.inside, bits)));
+    const double scale = std::ldexp(1.0, bits);
     for (std::size_t k = 0; k < count; ++k) {
-        const double scaled = std::ldexp(exact[k], bits);
-        whole[k] = static_cast<std::int16_t>(scaled);
-        rest[k] = scaled - static_cast<double>(whole[k]);
-        missing -= whole[k];
+        const double scaled = exact[k] * scale;
+        rounded.whole[k] = static_cast<std::int16_t>(scaled);
+        rounded.rests[k] = {scaled - static_cast<double>(rounded.whole[k]), k};
+        missing -= rounded.whole[k];
     }
-    std::iota(order.begin(), order.end(), std::size_t{0});
-    std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return rest[a] > rest[b]; });
-    for (std::size_t k = 0; k < count && missing > 0; ++k, --missing) {
-        ++whole[order[k]];
+    const auto up = static_cast<std::ptrdiff_t>(std::clamp<std::int64_t>(missing, 0, window.count));
+    std::partial_sort(
+        rounded.rests.begin(), rounded.rests.begin() + up, rounded.rests.end(),
+        [](const Rest& a, const Rest& b) { return a.value > b.value || (a.value == b.value && a.place < b.place); });
+    for (std::ptrdiff_t k = 0; k < up; ++k) {
+        ++rounded.whole[rounded.rests[static_cast<std::size_t>(k)].place];
     }
-    return whole;
 }
 
 // The weights of the stored rows `first` .. `first + rows - 1`, two in an integer; zero outside the window.
@@ -105,6 +109,8 @@ std::int64_t RowPlan::append(const std::vector<std::int16_t>& of, const Window& 
 }
 
 ColumnPlan::ColumnPlan(const TapTable& taps, std::int64_t outputs, std::int64_t first_column) {
+    first.reserve(static_cast<std::size_t>(outputs));
+    count.reserve(static_cast<std::size_t>(outputs));
     for (std::int64_t x = 0; x < outputs; ++x) {
         first.push_back(taps[x].count == 0 ? 0 : static_cast<std::int32_t>(taps[x].first - first_column));
         count.push_back(static_cast<std::int32_t>(taps[x].count));

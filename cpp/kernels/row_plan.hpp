@@ -27,7 +27,16 @@ struct RowPlan {
     std::vector<std::int32_t> weights;
 
   private:
-    std::vector<std::int16_t> rounded(const Window& window, const double* exact) const;
+    struct Rest {
+        double value;
+        std::size_t place;
+    };
+    struct Rounded { // the weights of one window, and what working them out needs
+        std::vector<std::int16_t> whole;
+        std::vector<Rest> rests;
+    };
+
+    void round(const Window& window, const double* exact, Rounded& rounded) const;
     std::int64_t append(const std::vector<std::int16_t>& of, const Window& window, std::int64_t first,
                         std::int64_t rows);
 };

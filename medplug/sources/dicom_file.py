@@ -25,7 +25,7 @@ from .dicom_checks import (
 )
 from .dicom_geometry import Plane, plane_of, stack
 from .dicom_header import Header, read_header
-from .dicom_pixels import read_pixels
+from .dicom_pixels import GreyPixels, PixelFile
 from .dicom_values import code_string, is_uid, value_meaning
 from .refusal import MAX_IMAGE_BYTES, reading
 
@@ -37,12 +37,10 @@ if TYPE_CHECKING:
 class Instance:
     """What the header of one image says; `planes` and `meanings` hold one entry a frame, or one for all."""
 
-    path: str
-    name: str
+    file: PixelFile
     series: str
     reference: CaseReference
     patient: str | None
-    frames: int
     image: Image
     planes: tuple[Plane, ...]
     meanings: tuple[ValueMeaning, ...]
@@ -52,12 +50,9 @@ class Instance:
         """The 2-D image of one frame, counted from 0."""
         plane = self.planes[frame % len(self.planes)]
         image = self.image
-        reader = partial(
-            read_pixels, self.path, self.name, frame, self.frames, image.shape, image.channels, image.dtype
-        )
         return replace(
             image,
-            read=reader,
+            read=partial(self.file.read, frame, image.shape, image.channels, image.dtype),
             values=self.meanings[frame % len(self.meanings)],
             spacing=plane.spacing,
             imager_spacing=plane.imager_spacing,
@@ -73,15 +68,15 @@ def read_instance(path: str, name: str) -> Instance:
 
 def cases(instance: Instance, unit: Unit) -> Iterator[Case]:
     """The cases of one instance: each frame, or the whole. Raises `SourceError`, which names the file."""
-    if unit is Unit.FRAME or instance.frames == 1:
-        for frame in range(instance.frames):
+    if unit is Unit.FRAME or instance.file.frames == 1:
+        for frame in range(instance.file.frames):
             reference = instance.reference
-            if instance.frames > 1:
-                name = f"{instance.name}:frame/{frame + 1}"
+            if instance.file.frames > 1:
+                name = f"{instance.file.name}:frame/{frame + 1}"
                 reference = msgspec.structs.replace(reference, source=name, frame=frame + 1)
             yield Case(reference, {"image": instance.frame_image(frame)}, patient=instance.patient)
     else:
-        with reading(instance.name):
+        with reading(instance.file.name):
             image = _volume(instance)
         yield Case(instance.reference, {"image": image}, patient=instance.patient)
 
@@ -89,18 +84,9 @@ def cases(instance: Instance, unit: Unit) -> Iterator[Case]:
 def _volume(instance: Instance) -> Image:
     """All frames as [frames, rows, columns]: ordered along the normal where they state places, else as they come."""
     image = replace(
-        instance.image, shape=(instance.frames, *instance.image.shape), values=common_meaning(instance.meanings)
+        instance.image, shape=(instance.file.frames, *instance.image.shape), values=common_meaning(instance.meanings)
     )
-    whole = partial(
-        read_pixels,
-        instance.path,
-        instance.name,
-        None,
-        instance.frames,
-        image.shape,
-        image.channels,
-        image.dtype,
-    )
+    whole = partial(instance.file.read, None, image.shape, image.channels, image.dtype)
     if not instance.enhanced or all(plane.position is None for plane in instance.planes):
         return replace(image, read=whole)
     try:
@@ -161,12 +147,10 @@ def _instance(path: str, name: str, header: Header) -> Instance:
     decoder_for(header.transfer_syntax, int(dataset.get("BitsStored") or 0))
     planes, meanings = _frames(dataset, frames, colour_bits)
     return Instance(
-        path=path,
-        name=name,
+        file=PixelFile(path, name, frames, GreyPixels.of(header, stored, bits)),
         series=str(dataset.get("SeriesInstanceUID") or ""),
         reference=CaseReference(source=name, **_identifiers(dataset)),
         patient=_patient(dataset),
-        frames=frames,
         image=Image(
             shape=(rows, columns),
             dtype=dtype,

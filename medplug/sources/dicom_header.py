@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import FileDataset, FileMetaDataset
 
 Stop = Callable[[Any, str | None, int], bool]
+Stamp = tuple[int, int]
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _MAX_INFLATED_BYTES = 2**29
@@ -27,7 +29,8 @@ class Header:
     """A dataset up to its pixels.
 
     `pixel_keyword` is None where no pixels follow; `pixel_bytes` is the length that they declare, None for
-    encapsulated ones, and `present_bytes` what the file holds from there on.
+    encapsulated ones, and `present_bytes` what the file holds from there on. `pixel_offset` is where in the file they
+    begin, None where they do not lie there as they are: none follow, or all is deflated. `stamp` changes with the file.
     """
 
     dataset: FileDataset
@@ -35,12 +38,21 @@ class Header:
     pixel_keyword: str | None
     pixel_bytes: int | None
     present_bytes: int
+    pixel_offset: int | None
+    stamp: Stamp
+
+
+def stamp_of(descriptor: int) -> Stamp:
+    """The size and the time of the last change of an open file."""
+    status = os.fstat(descriptor)
+    return status.st_size, status.st_mtime_ns
 
 
 def read_header(path: str) -> Header:
     """Read a file up to its pixels. Raises `SourceError`, or whatever pydicom does with a damaged file."""
     found: list[tuple[str, int, int]] = []
     with _File(path) as file:
+        stamp = stamp_of(file.fileno())
         stream = _inflated(file)
 
         def at_pixels(tag: int, vr: str | None, length: int) -> bool:
@@ -52,7 +64,9 @@ def read_header(path: str) -> Header:
         size = stream.seek(0, io.SEEK_END)
     keyword, length, position = found[0] if found else (None, 0, size)
     declared = None if length == _UNDEFINED_LENGTH else length
-    return Header(dataset, str(dataset.file_meta.TransferSyntaxUID), keyword, declared, size - position)
+    offset = position if found and stream is file else None
+    syntax = str(dataset.file_meta.TransferSyntaxUID)
+    return Header(dataset, syntax, keyword, declared, size - position, offset, stamp)
 
 
 def read_with_pixels(path: str) -> FileDataset:

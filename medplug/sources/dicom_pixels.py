@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,11 +14,13 @@ from ..case import Pixels
 from ..errors import SourceError
 from .codestream import check_frame_sizes
 from .decoders import decoder_for
-from .dicom_header import read_with_pixels
+from .dicom_header import Header, Stamp, read_with_pixels, stamp_of
 from .refusal import clean, reading
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
+
+_LITTLE_ENDIAN = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1")  # implicit and explicit VR, PS3.5 A.1 and A.2
 
 
 def decode_stored(dataset: FileDataset, frame: int | None = None) -> NDArray[Any]:
@@ -35,14 +40,26 @@ def _decode(dataset: FileDataset, frame: int | None, *, raw: bool) -> NDArray[An
     return np.asarray(pixels)
 
 
-def read_pixels(
-    path: str, name: str, frame: int | None, frames: int, shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]
-) -> Pixels:
-    """The pixels of a file as [channels, *shape]; `frame` (from 0) picks one of `frames`. Raises `SourceError`."""
-    with reading(name):
-        dataset = read_with_pixels(path)
-        pixels = _decode(dataset, frame if frames > 1 else None, raw=False)
-        if frames == 1 and pixels.ndim > 2 and pixels.shape[0] == 1 and len(shape) == 2:
+@dataclass(frozen=True)
+class PixelFile:
+    """A file whose header has been read and checked; `name` is what errors call it. `grey` where its pixels are so."""
+
+    path: str
+    name: str
+    frames: int
+    grey: GreyPixels | None
+
+    def read(self, frame: int | None, shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> Pixels:
+        """The pixels as [channels, *shape]; `frame`, from 0, picks one of several. Raises `SourceError`."""
+        frame = frame if self.frames > 1 else None
+        with reading(self.name):
+            pixels = None if self.grey is None else self.grey.read(self.path, frame or 0, shape, dtype)
+            return self._decoded(frame, shape, channels, dtype) if pixels is None else pixels
+
+    def _decoded(self, frame: int | None, shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> Pixels:
+        dataset = read_with_pixels(self.path)
+        pixels = _decode(dataset, frame, raw=False)
+        if self.frames == 1 and pixels.ndim > 2 and pixels.shape[0] == 1 and len(shape) == 2:
             pixels = pixels[0]
         if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
             pixels = _coloured(pixels, dataset)
@@ -51,6 +68,52 @@ def read_pixels(
             found = " x ".join(map(str, pixels.shape))
             raise SourceError("unreadable", f"decodes to {found}, which is not what its header says")
         return fitted(pixels, dtype)
+
+
+@dataclass(frozen=True)
+class GreyPixels:
+    """Pixels that lie in a file as they do in memory, from `offset` on, `unused` bits above each value (PS3.5 8.1.1).
+
+    They are read without parsing the file once more, which takes longer than to read them.
+    """
+
+    offset: int
+    unused: int
+    stamp: Stamp
+
+    @classmethod
+    def of(cls, header: Header, stored: np.dtype[Any], bits: int) -> GreyPixels | None:
+        """What `header` says of them, None where they are to be decoded."""
+        dataset = header.dataset
+        allocated = int(dataset.get("BitsAllocated") or 0)
+        plain = (
+            header.pixel_offset is not None
+            and header.pixel_keyword == "PixelData"
+            and header.transfer_syntax in _LITTLE_ENDIAN
+            and dataset.original_encoding[1]
+            and sys.byteorder == "little"
+            and dataset.get("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
+            and allocated == 8 * stored.itemsize
+        )
+        return cls(header.pixel_offset or 0, allocated - bits, header.stamp) if plain else None
+
+    def read(self, path: str, frame: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels | None:
+        """The pixels as [1, *shape], which `frame` frames of that shape precede; None where the file has changed."""
+        pixels = np.empty((1, *shape), dtype)
+        left = pixels.data.cast("B")
+        with Path(path).open("rb", buffering=0) as file:
+            if stamp_of(file.fileno()) != self.stamp:
+                return None
+            file.seek(self.offset + frame * pixels.nbytes)
+            while left:
+                count = file.readinto(left)
+                if not count:
+                    return None
+                left = left[count:]
+        if self.unused:
+            pixels <<= self.unused
+            pixels >>= self.unused
+        return pixels
 
 
 def _coloured(indices: NDArray[Any], dataset: FileDataset) -> NDArray[Any]:

@@ -24,8 +24,8 @@ def series_cases(instances: Iterable[Instance]) -> Iterator[Case | Rejected]:
     groups: dict[tuple[str, str], list[Instance]] = {}
     for instance in instances:
         # Without a series UID, the files of a folder are the best guess at a series: the checks decide.
-        folder = "" if instance.series else posixpath.dirname(instance.name)
-        own = instance.name if instance.frames > 1 else ""
+        folder = "" if instance.series else posixpath.dirname(instance.file.name)
+        own = instance.file.name if instance.file.frames > 1 else ""
         groups.setdefault((instance.series or folder, own), []).append(instance)
     taken: set[str] = set()
     for (series, own), members in groups.items():
@@ -40,9 +40,9 @@ def series_cases(instances: Iterable[Instance]) -> Iterator[Case | Rejected]:
 
 def _source(series: str, members: Sequence[Instance]) -> str:
     """The series' name: the folder that holds all its files, and its UID."""
-    folders = {posixpath.dirname(member.name) for member in members}
+    folders = {posixpath.dirname(member.file.name) for member in members}
     relative = {posixpath.isabs(folder) for folder in folders}
-    folder = posixpath.commonpath(folders) if len(relative) == 1 else posixpath.dirname(members[0].name)
+    folder = posixpath.commonpath(folders) if len(relative) == 1 else posixpath.dirname(members[0].file.name)
     uid = re.sub(r"[^0-9A-Za-z.]", "_", posixpath.basename(series))[:64] or "series"
     return posixpath.join(folder, uid)
 
@@ -59,7 +59,7 @@ def _series_case(source: str, members: Sequence[Instance]) -> Case | Rejected:
     first = members[0].reference
     reference = CaseReference(
         source=source,
-        files=tuple(member.name for member in members),
+        files=tuple(member.file.name for member in members),
         sop_class_uid=first.sop_class_uid,
         series_instance_uid=first.series_instance_uid,
         study_instance_uid=first.study_instance_uid,

@@ -86,9 +86,15 @@ class Cnn(medplug.Trainable):
         )
 
     def recipe(self) -> medplug.Recipe:
-        """Return how the host trains it, unless the user says otherwise."""
+        """Return how the host trains it, unless the user says otherwise: small images are learnt by heart sooner."""
         return medplug.Recipe(
-            epochs=60, batch_size=32, decay=0.4, ema=0.995, clip=5.0, balance=True, precision="bfloat16"
+            epochs=60 if self.options.size >= 64 else 20,
+            batch_size=32,
+            decay=0.4,
+            ema=0.995,
+            clip=5.0,
+            balance=True,
+            precision="bfloat16",
         )
 
     def build(self) -> nn.Module:

@@ -47,7 +47,7 @@ def run(preprocessing, image, draw=None):
     return plan(preprocessing, image, pixels, draw).run(pixels)
 
 
-LOOKED_UP = 2**-16  # what a sigmoid or a power of integers may be off by, in ranges of it
+LOOKED_UP = 1.6e-5  # what a sigmoid or a power of integers may be off by: 2^-16 of its range, and a float
 RAMP = np.arange(0, 4096, 7, dtype=np.uint16).reshape(1, -1)
 
 

@@ -12,10 +12,6 @@ namespace {
 
 constexpr double kMostWord = 32767.0;
 
-bool is_curve(const Tone& tone) noexcept {
-    return tone.table != nullptr || tone.sigmoid || tone.gamma != 1.0;
-}
-
 // What of a tone is looked up, the range of that, and the tone of the words it becomes.
 struct LookUp {
     Tone curve;
@@ -69,13 +65,22 @@ std::optional<LookUp> look_up_curve(const Tone& tone) noexcept {
     return result;
 }
 
-// How many stored pixels the output's own cover, were each inside the image.
-double footprint(const Affine& map, const Shape& out) noexcept {
-    const auto& m = map.linear;
+// How many stored pixels the output reads, were each inside the image: those that its pixels cover, and of the linear
+// filter eight each at most.
+double footprint(const Resampling& how, const Shape& out) noexcept {
+    const auto& m = how.to_stored.linear;
+    const double outputs = static_cast<double>(out[0]) * static_cast<double>(out[1]) * static_cast<double>(out[2]);
     const double size = m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) -
                         m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
                         m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
-    return std::abs(size) * static_cast<double>(out[0]) * static_cast<double>(out[1]) * static_cast<double>(out[2]);
+    return (how.filter == Filter::linear ? std::min(std::abs(size), 8.0) : std::abs(size)) * outputs;
+}
+
+// Whether such a call runs in words at all: volumes do where the filter reads two pixels along each axis.
+bool has_word_path(const Resampling& how, const Shape& stored, const Shape& out) noexcept {
+    const std::array<Axis, 3> axes = how.axes(stored);
+    const bool shrinks = std::any_of(axes.begin(), axes.end(), [](const Axis& axis) { return axis.support > 1.0; });
+    return how.filter != Filter::nearest && !(shrinks && (stored[0] > 1 || out[0] > 1));
 }
 
 // Curves are worked out for the values that occur, once each.
@@ -84,7 +89,7 @@ void look_up(const StoredView<Stored>& stored, std::int64_t channel, const LookU
     constexpr std::int64_t least = std::numeric_limits<Stored>::min();
     constexpr std::uint16_t unknown = 0xffff;
     std::vector<std::uint16_t> known(std::size_t{1} << (8 * sizeof(Stored)), unknown);
-    const double scale = how.step > 0.0 ? 1.0 / how.step : 0.0;
+    const double scale = how.step > 1e-290 ? 1.0 / how.step : 0.0;
     const auto& [slices, rows, columns] = stored.shape;
     for (std::int64_t s = 0; s < slices; ++s) {
         for (std::int64_t r = 0; r < rows; ++r, to += columns) {
@@ -105,18 +110,18 @@ void look_up(const StoredView<Stored>& stored, std::int64_t channel, const LookU
 } // namespace
 
 template <class Stored>
-std::optional<CurvedValues> curved_values(const StoredView<Stored>& stored, const Resampling& how,
-                                          const OutputView& out) {
+std::optional<WordImage> curved_values(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out) {
     const auto& [slices, rows, columns] = stored.shape;
     const auto picked = picked_channels(how.matrix, out.channels, stored.channels);
-    const std::int64_t plane = slices * rows * columns;
-    if (picked.empty() || how.filter == Filter::nearest || !fits_memory(stored) ||
-        std::none_of(how.before, how.before + out.channels, is_curve) ||
-        4.0 * footprint(how.to_stored, out.shape) < static_cast<double>(plane)) {
+    const double pixels = static_cast<double>(slices) * static_cast<double>(rows) * static_cast<double>(columns);
+    const auto is_plain = [](const Tone& tone) { return tone.is_clamped_line(); };
+    const auto is_line = [](const Tone& tone) { return tone.is_line(); }; // others can magnify what words round
+    if (picked.empty() || std::all_of(how.before, how.before + out.channels, is_plain) ||
+        !std::all_of(how.after, how.after + out.channels, is_line) || !has_word_path(how, stored.shape, out.shape) ||
+        !fits_memory(stored, out.channels) || 4.0 * footprint(how, out.shape) < pixels) {
         return std::nullopt;
     }
     std::vector<LookUp> look_ups;
-    CurvedValues curved;
     for (std::int64_t c = 0; c < out.channels; ++c) {
         const Tone& tone = how.before[c];
         const auto one = tone.table != nullptr ? look_up_table(tone) : look_up_curve<Stored>(tone);
@@ -124,28 +129,21 @@ std::optional<CurvedValues> curved_values(const StoredView<Stored>& stored, cons
             return std::nullopt;
         }
         look_ups.push_back(*one);
-        curved.before.push_back(one->rest);
     }
-    curved.words.resize(static_cast<std::size_t>(out.channels * plane));
+    WordImage curved(out.channels, stored.shape);
     for (std::int64_t c = 0; c < out.channels; ++c) {
         const auto i = static_cast<std::size_t>(c);
-        look_up(stored, picked[i], look_ups[i], curved.words.data() + c * plane);
+        look_up(stored, picked[i], look_ups[i], curved.plane(c));
+        curved.before.push_back(look_ups[i].rest);
     }
-    curved.view = {reinterpret_cast<const std::byte*>(curved.words.data()),
-                   out.channels,
-                   2 * plane,
-                   stored.shape,
-                   {2 * rows * columns, 2 * columns, 2}};
     return curved;
 }
 
-template std::optional<CurvedValues> curved_values(const StoredView<std::uint8_t>&, const Resampling&,
-                                                   const OutputView&);
-template std::optional<CurvedValues> curved_values(const StoredView<std::int8_t>&, const Resampling&,
-                                                   const OutputView&);
-template std::optional<CurvedValues> curved_values(const StoredView<std::uint16_t>&, const Resampling&,
-                                                   const OutputView&);
-template std::optional<CurvedValues> curved_values(const StoredView<std::int16_t>&, const Resampling&,
-                                                   const OutputView&);
+#define MEDPLUG_INSTANTIATE(Stored)                                                                                    \
+    template std::optional<WordImage> curved_values(const StoredView<Stored>&, const Resampling&, const OutputView&);
+MEDPLUG_INSTANTIATE(std::uint8_t)
+MEDPLUG_INSTANTIATE(std::int8_t)
+MEDPLUG_INSTANTIATE(std::uint16_t)
+MEDPLUG_INSTANTIATE(std::int16_t)
 
 } // namespace medplug

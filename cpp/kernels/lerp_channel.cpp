@@ -11,10 +11,6 @@ namespace medplug {
 
 namespace {
 
-bool is_clamped_line(const Tone& tone) noexcept {
-    return tone.table == nullptr && !tone.sigmoid && tone.gamma == 1.0 && tone.low <= tone.high;
-}
-
 // The words are the stored values themselves, where the clamp leaves all of these as they are.
 std::optional<WordTone> unclamped(const Tone& tone, std::int64_t least, std::int64_t most) noexcept {
     const double one_end = tone.slope * static_cast<double>(least) + tone.intercept;
@@ -64,7 +60,7 @@ std::vector<LerpChannel> lerp_channels(const Resampling& how, std::int64_t outpu
         const Tone& before = how.before[c];
         LerpChannel channel{};
         channel.stored = picked[static_cast<std::size_t>(c)];
-        if (!is_clamped_line(before)) {
+        if (!before.is_clamped_line()) {
             return {};
         }
         auto words = unclamped(before, least, most);
@@ -76,7 +72,7 @@ std::vector<LerpChannel> lerp_channels(const Resampling& how, std::int64_t outpu
             return {};
         }
         channel.tone = *words;
-        const bool line = is_clamped_line(how.after[c]);
+        const bool line = how.after[c].is_clamped_line();
         const Tone after = line ? how.after[c] : Tone{};
         channel.finish = line ? nullptr : &how.after[c];
         channel.center = middle_word(channel.tone, after);

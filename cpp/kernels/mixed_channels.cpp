@@ -34,6 +34,23 @@ Tone over_steps(const Tone& tone) noexcept {
     return result;
 }
 
+// Whether half a step changes what the tone gives by no more than 2^-12 of its range. Powers are steepest at an end of
+// theirs, sigmoids in the middle.
+bool is_gentle(const Tone& tone) noexcept {
+    constexpr double half = 0.5, last = 255.0 * kSteps, most = 1.0 / (1 << 12);
+    const double range = std::abs(tone(last) - tone(0.0));
+    if (tone.sigmoid) {
+        return std::abs(tone.slope * tone.scale) * half <= most * range;
+    }
+    if (!(tone.low < tone.high) || tone.slope == 0.0) {
+        return false;
+    }
+    // In words, where the clamp ends: what lies beyond does not change.
+    const double ends[] = {(tone.low - tone.intercept) / tone.slope, (tone.high - tone.intercept) / tone.slope};
+    const auto change = [&](double at) { return std::abs(tone(at + half) - tone(at - half)); };
+    return std::max(change(ends[0]), change(ends[1])) <= most * range;
+}
+
 void mix(const StoredView<std::uint8_t>& stored, const double* row, std::uint16_t* to) {
     std::vector<std::int32_t> weights;
     for (std::int64_t k = 0; k < stored.channels; ++k) {
@@ -61,32 +78,26 @@ void mix(const StoredView<std::uint8_t>& stored, const double* row, std::uint16_
 
 } // namespace
 
-std::optional<MixedChannels> mixed_channels(const StoredView<std::uint8_t>& stored, const Resampling& how,
-                                            std::int64_t channels) {
-    if (how.matrix == nullptr || how.filter == Filter::nearest || !fits_memory(stored)) {
+std::optional<WordImage> mixed_channels(const StoredView<std::uint8_t>& stored, const Resampling& how,
+                                        std::int64_t channels) {
+    if (how.matrix == nullptr || how.filter == Filter::nearest || !fits_memory(stored, channels)) {
         return std::nullopt;
     }
-    MixedChannels mixed;
+    std::vector<Tone> tones;
     for (std::int64_t c = 0; c < channels; ++c) {
         const Tone tone = over_steps(how.before[c]);
-        const bool curved = tone.sigmoid || (tone.gamma != 1.0 && tone.low < tone.high);
-        if (!is_mean(how.matrix + c * stored.channels, stored.channels) || tone.table != nullptr ||
-            !(curved || word_tone<std::uint16_t>(tone))) {
+        const bool in_words = tone.is_clamped_line() ? word_tone<std::uint16_t>(tone).has_value()
+                                                     : tone.table == nullptr && how.after[c].is_line();
+        if (!is_mean(how.matrix + c * stored.channels, stored.channels) || !in_words || !is_gentle(tone)) {
             return std::nullopt;
         }
-        mixed.before.push_back(tone);
+        tones.push_back(tone);
     }
-    const auto& [slices, rows, columns] = stored.shape;
-    const std::int64_t plane = slices * rows * columns;
-    mixed.pixels.resize(static_cast<std::size_t>(channels * plane));
+    WordImage mixed(channels, stored.shape);
+    mixed.before = std::move(tones);
     for (std::int64_t c = 0; c < channels; ++c) {
-        mix(stored, how.matrix + c * stored.channels, mixed.pixels.data() + c * plane);
+        mix(stored, how.matrix + c * stored.channels, mixed.plane(c));
     }
-    mixed.view = {reinterpret_cast<const std::byte*>(mixed.pixels.data()),
-                  channels,
-                  2 * plane,
-                  stored.shape,
-                  {2 * rows * columns, 2 * columns, 2}};
     return mixed;
 }
 

@@ -23,23 +23,23 @@ std::array<Axis, 3> Resampling::axes(const Shape& stored) const noexcept {
 
 template <class Stored>
 void resample(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads) {
+    const auto resample_words_of = [&](const WordImage& image) {
+        Resampling rest = how;
+        rest.matrix = nullptr;
+        rest.before = image.before.data();
+        resample(image.view, rest, out, threads);
+    };
     if constexpr (std::is_same_v<Stored, std::uint8_t>) {
         if (picked_channels(how.matrix, out.channels, stored.channels).empty()) {
             if (const auto mixed = mixed_channels(stored, how, out.channels)) {
-                Resampling rest = how;
-                rest.matrix = nullptr;
-                rest.before = mixed->before.data();
-                resample(mixed->view, rest, out, threads);
+                resample_words_of(*mixed);
                 return;
             }
         }
     }
     if constexpr (std::is_integral_v<Stored>) {
         if (const auto curved = curved_values(stored, how, out)) {
-            Resampling rest = how;
-            rest.matrix = nullptr;
-            rest.before = curved->before.data();
-            resample(curved->view, rest, out, threads);
+            resample_words_of(*curved);
             return;
         }
     }

@@ -34,7 +34,7 @@ template <class Stored>
 void resample(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads);
 
 // The same for many images of one shape, each with a map of its own in place of how.to_stored; `out` is the first's,
-// and the others' follow it.
+// and the others' follow it. What it throws may come after some images are written.
 template <class Stored>
 void resample_batch(const BatchView<Stored>& batch, const Resampling& how, const Affine* maps, const OutputView& out,
                     int threads);

@@ -186,7 +186,7 @@ struct Tiles {
         const auto beyond = [](const Reach& beneath, const PlaneAxis& along) {
             return beneath.first < 0 || beneath.first + beneath.count > along.last + 1;
         };
-        Tile job{};
+        TileJob job{};
         job.packed = packed;
         job.pitch = pitch();
         job.width = end[2] - begin[2];
@@ -214,9 +214,6 @@ struct Tiles {
         job.background = static_cast<float>(channel.background);
 
         const bool is_linear = linear && !(job.edges && job.fills);
-        if (is_linear) {
-            job.weight_scale = 32767.0F;
-        }
         pack(channel, slices[static_cast<std::size_t>(begin[0])], beneath_rows, beneath_columns, is_linear ? 1 : 2,
              packed);
         is_linear ? kernels().make_linear_tile(job) : kernels().make_tile(job);
@@ -226,11 +223,11 @@ struct Tiles {
     }
 };
 
-// Whether positions within a tile fit a float: neighbouring outputs lie no further apart than an image is wide.
+// Whether a float holds positions within a tile, which it does to 2^-12 of a pixel: a tile spans 2^12 of them.
 bool takes_small_steps(const Affine& map) noexcept {
-    constexpr double most = 1 << 20;
-    return std::max({std::abs(map.linear[1][1]), std::abs(map.linear[1][2]), std::abs(map.linear[2][1]),
-                     std::abs(map.linear[2][2])}) <= most;
+    constexpr double most = static_cast<double>(1 << 12) / kTile;
+    return std::max(std::abs(map.linear[1][1]) + std::abs(map.linear[1][2]),
+                    std::abs(map.linear[2][1]) + std::abs(map.linear[2][2])) <= most;
 }
 
 bool stays_in_plane(const Affine& map) noexcept {
@@ -317,7 +314,8 @@ bool resample_tiles_batch(const BatchView<Stored>& batch, const Resampling& how,
         Resampling mapped = how;
         mapped.to_stored = maps[i];
         std::array<std::size_t, 3> axis{}; // a map along the axes has a faster path
-        if (!suits(mapped, first.shape) || find_stored_axes(maps[i], out.shape, axis)) {
+        const TapTable slice(mapped.axes(first.shape)[0], maps[i].linear[0][0], maps[i].shift[0], 1);
+        if (!suits(mapped, first.shape) || find_stored_axes(maps[i], out.shape, axis) || !copies_slices(slice, 1)) {
             return false;
         }
         most = std::max(most, tiles_of(first, mapped, out).scratch_bytes());

@@ -5,7 +5,7 @@
 namespace medplug {
 
 // Like resample_affine, in 16-bit words, for maps that stay within the plane: false, and nothing written, where the
-// call is not of that kind. Each weight along the rows is rounded to 2^-15 of the triangle's height.
+// call is not of that kind. Each weight along the rows is rounded to 2^-15 of their sum.
 template <class Stored>
 bool resample_tiles(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads);
 

@@ -22,6 +22,13 @@ struct Tone {
     double scale = 1.0;
     double offset = 0.0;
 
+    // A line and a clamp, and no more.
+    bool is_clamped_line() const noexcept { return table == nullptr && !sigmoid && gamma == 1.0; }
+    bool is_line() const noexcept {
+        return is_clamped_line() && low == -std::numeric_limits<double>::infinity() &&
+               high == std::numeric_limits<double>::infinity();
+    }
+
     // Comparisons in this order hand NaN through, and compile to one min and one max.
     double clamped(double value) const noexcept {
         value = value < low ? low : value;
@@ -49,7 +56,7 @@ struct Tone {
     }
 
     void apply(double* values, std::int64_t count) const noexcept {
-        if (table == nullptr && !sigmoid && gamma == 1.0) { // the usual curve, in a loop that vectorises
+        if (is_clamped_line()) { // the usual curve, in a loop that vectorises
             const Tone line = *this;
             for (std::int64_t i = 0; i < count; ++i) {
                 values[i] = line.clamped(values[i] * line.slope + line.intercept) * line.scale + line.offset;

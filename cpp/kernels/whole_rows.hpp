@@ -6,20 +6,21 @@
 
 namespace medplug {
 
-// Whether a copy of the image is of a size that memory has: what NumPy broadcasts may claim 2^40 items.
+// Whether a copy of the image, of so many channels, is of a size that memory has: what NumPy broadcasts may claim 2^40
+// items.
 template <class Stored>
-bool fits_memory(const StoredView<Stored>& stored) noexcept {
+bool fits_memory(const StoredView<Stored>& stored, std::int64_t channels) noexcept {
     constexpr double most = 1 << 30;
     const auto& [slices, rows, columns] = stored.shape;
     return static_cast<double>(slices) * static_cast<double>(rows) * static_cast<double>(columns) *
-               static_cast<double>(stored.channels) <
+               static_cast<double>(channels) <
            most;
 }
 
 // Whether the image's rows are whole already, or can be made so.
 template <class Stored>
 bool worth_copying(const StoredView<Stored>& stored) noexcept {
-    return stored.strides[2] == static_cast<std::int64_t>(sizeof(Stored)) || fits_memory(stored);
+    return stored.strides[2] == static_cast<std::int64_t>(sizeof(Stored)) || fits_memory(stored, stored.channels);
 }
 
 // The same image with rows whose pixels lie side by side: itself where they do, else a copy. So the answer does not

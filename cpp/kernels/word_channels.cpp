@@ -4,15 +4,6 @@
 
 namespace medplug {
 
-namespace {
-
-bool is_line(const Tone& tone) noexcept {
-    return tone.table == nullptr && !tone.sigmoid && tone.gamma == 1.0 && std::isinf(tone.low) && tone.low < 0.0 &&
-           std::isinf(tone.high) && tone.high > 0.0;
-}
-
-} // namespace
-
 std::vector<std::int64_t> picked_channels(const double* matrix, std::int64_t outputs, std::int64_t stored) {
     std::vector<std::int64_t> picked;
     for (std::int64_t c = 0; c < outputs; ++c) {
@@ -60,7 +51,7 @@ std::vector<WordChannel> word_channels(const StoredView<Stored>& stored, const R
         if (!tone) {
             return {};
         }
-        WordChannel channel{picked[static_cast<std::size_t>(c)], *tone, is_line(how.after[c]), 0.0, 0.0, 0.0};
+        WordChannel channel{picked[static_cast<std::size_t>(c)], *tone, how.after[c].is_line(), 0.0, 0.0, 0.0};
         const Tone line = channel.after_is_line ? how.after[c] : Tone{};
         const double slope = line.slope * line.scale;
         channel.gain = tone->gain * slope;

@@ -17,7 +17,7 @@ struct WordChannel {
 };
 
 // One for each output channel; none where words do not do: floats, wide windows, curves that are no lines, mixed
-// channels.
+// channels, and what no float holds afterwards.
 template <class Stored>
 std::vector<WordChannel> word_channels(const StoredView<Stored>& stored, const Resampling& how, std::int64_t channels);
 

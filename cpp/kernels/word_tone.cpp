@@ -6,7 +6,8 @@ namespace medplug {
 
 std::optional<WordTone> word_tone(const Tone& tone, std::int64_t least, std::int64_t most) {
     constexpr double word_max = 32767.0;
-    if (tone.table != nullptr || tone.sigmoid || tone.gamma != 1.0 || tone.slope == 0.0) {
+    constexpr double kNoise = 1e-7; // of words: what rounding makes of an end that is a stored value
+    if (!tone.is_clamped_line() || tone.slope == 0.0) {
         return std::nullopt;
     }
     double from = (tone.low - tone.intercept) / tone.slope;
@@ -25,15 +26,19 @@ std::optional<WordTone> word_tone(const Tone& tone, std::int64_t least, std::int
         return std::nullopt;
     }
     // The ends of the window may lie between two stored values: as many more bits as the word holds, or as they need.
+    // The words next to them lie inside, so that nothing leaves the clamp.
     int shift = 0;
-    const auto off_by = [&](double end) {
-        return std::abs(std::ldexp(end, shift) - std::nearbyint(std::ldexp(end, shift)));
-    };
-    while (std::max(off_by(from), off_by(upto)) > 1e-7 && std::ldexp(width, shift + 1) <= word_max) {
-        ++shift;
+    double low = 0.0, high = 0.0, off = 0.0;
+    for (;; ++shift) {
+        low = std::ceil(std::ldexp(from - base, shift) - kNoise);
+        high = std::floor(std::ldexp(upto - base, shift) + kNoise);
+        off = std::max(low - std::ldexp(from - base, shift), std::ldexp(upto - base, shift) - high);
+        if (off <= kNoise || std::ldexp(width, shift + 1) > word_max) {
+            break;
+        }
     }
     // A window narrower than the stored values lie apart, a step for one, has no words that its ends come close to.
-    if (std::max(off_by(from), off_by(upto)) > std::ldexp(upto - from, shift) * kMostOff) {
+    if (off > std::max(kNoise, std::ldexp(upto - from, shift) * kMostOff)) {
         return std::nullopt;
     }
     WordTone words{};
@@ -41,8 +46,8 @@ std::optional<WordTone> word_tone(const Tone& tone, std::int64_t least, std::int
     words.base = static_cast<std::uint16_t>(base + (least < 0 ? 32768.0 : 0.0));
     words.cap = static_cast<std::uint16_t>(width);
     words.shift = shift;
-    words.low = static_cast<std::int16_t>(std::nearbyint(std::ldexp(from - base, shift)));
-    words.high = static_cast<std::int16_t>(std::nearbyint(std::ldexp(upto - base, shift)));
+    words.low = static_cast<std::int16_t>(low);
+    words.high = static_cast<std::int16_t>(high);
     words.plain = shift == 0 && words.low == 0 && words.high == static_cast<std::int16_t>(words.cap);
     words.gain = std::ldexp(tone.slope * tone.scale, -shift);
     words.bias = (tone.slope * base + tone.intercept) * tone.scale + tone.offset;

@@ -151,7 +151,11 @@ def pasted(images: Tensor, shares: Tensor, generator: torch.Generator) -> tuple[
     partner = torch.randperm(len(images), generator=generator).to(images.device)
     lengths = [int(side * share ** (1 / len(sides))) for side in sides]
     starts = [int(place * (side - length + 1)) for place, side, length in zip(places, sides, lengths)]
-    box = (slice(None), slice(None), *(slice(start, start + length) for start, length in zip(starts, lengths)))
+    box = (
+        slice(None),
+        slice(None),
+        *(slice(start, start + length) for start, length in zip(starts, lengths)),
+    )
     area = math.prod(lengths) / math.prod(sides)
     images = images.clone()
     images[box] = images[partner][box]

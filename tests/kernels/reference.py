@@ -73,20 +73,21 @@ def rounding(
 ) -> float:
     """Return how far the weighted means of stored integers may lie from the twin's: weights and windows are rounded.
 
-    Floats and nearest are not rounded at all. A weight may be off by 2^-15, the end of a window by 2^-14 of its width,
-    and what a curve gives by 2^-16 of its range over all that can be stored.
+    Floats and nearest are not rounded at all. A weight may be off by 2^-15, the end of a window by 2^-14 of its width;
+    of the range over all that can be stored, what a curve gives by 2^-16, and mixed bytes by 2^-12.
     """
     if stored.dtype == np.float32 or filter == "nearest":
         return 0.0
     values = toned(stored, before, matrix)
-    if any(tone.table is not None or tone.sigmoid or tone.gamma != 1 for tone in before):
-        info = np.iinfo(stored.dtype)
-        stored_values = np.arange(info.min, info.max + 1)
-        values = np.concatenate([values.ravel(), *(tone_reference(tone, stored_values) for tone in before)])
+    info = np.iinfo(stored.dtype)
+    possible = [tone_reference(tone, np.arange(info.min, info.max + 1)) for tone in before]
+    curved = max((np.ptp(one) for one, tone in zip(possible, before) if tone.sigmoid or tone.gamma != 1), default=0.0)
+    mixes = matrix is not None and stored.dtype == np.uint8 and not np.isin(matrix, [0, 1]).all()
+    mixed = max(np.ptp(one) for one in possible) if mixes else 0.0
     spread = max(values.max(), *fill) - min(values.min(), *fill)
     scale = max(1.0, *np.linalg.norm(np.asarray(to_stored)[:, :-1], axis=1)) if filter == "antialias" else 1.0
     taps = min(2 * scale + 1, max(stored.shape[1:]))
-    return float(spread * (2.0**-14 + taps * 2.0**-15))
+    return float(spread * (2.0**-14 + taps * 2.0**-15) + curved * 2.0**-16 + mixed * 2.0**-12)
 
 
 def toned(

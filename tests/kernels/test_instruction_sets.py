@@ -28,6 +28,8 @@ def digest() -> str:
         tones = [
             Tone(low=info.min + fifth, high=info.min + 2 * fifth),
             Tone(slope=-0.3, intercept=7.1, low=-20.5, high=1000.3),
+            Tone(slope=1 / fifth, intercept=0.1, low=0, high=1, gamma=0.8),
+            Tone(table=np.arange(300, 0, -1, dtype=np.float32), first=-50, slope=0.7, sigmoid=True, scale=3),
         ]
         maps = [
             resize(shape[1:], new),
@@ -39,6 +41,10 @@ def digest() -> str:
             how = plain(shape[0], before=[tone] * shape[0], fill=[3.3] * shape[0], border=border, filter=name)
             resample(stored, out, map_, **how)
             found.update(out.tobytes())
+            if dtype == "uint8":
+                how |= {"matrix": np.full((shape[0], shape[0] + 1), 0.3)}
+                resample(noise((shape[0] + 1, *shape[1:]), dtype), out, map_, **how)
+                found.update(out.tobytes())
     return found.hexdigest()
 
 
@@ -89,6 +95,23 @@ def test_a_batch_gives_each_image_what_it_gets_alone(dtype, layout, threads):
         alone = np.empty_like(made)
         resample(image, alone, map_, **how)
         np.testing.assert_array_equal(made.view(np.uint32), alone.view(np.uint32))
+
+
+@pytest.mark.parametrize("slice_shift", [0.0, 0.5, 5.0])
+def test_a_batch_of_single_slices_looks_where_their_maps_say(slice_shift):
+    stored = noise((2, 1, 1, 40, 30), "uint8")
+    flat = np.eye(3, 4)
+    flat[1:, 1:] = rotation(9, 0.6, (40, 30), (17, 21))
+    flat[0, 3] = slice_shift
+    how = plain(1, filter="antialias", border="constant", fill=[7.0])
+    out = np.empty((2, 1, 1, 17, 21), np.float32)
+
+    resample_batch(stored, out, np.array([flat, flat]), **how)
+
+    for image, made in zip(stored, out, strict=True):
+        alone = np.empty_like(made)
+        resample(image, alone, flat, **how)
+        np.testing.assert_array_equal(made, alone)
 
 
 def test_a_batch_of_volumes_and_of_resizes_works_too():

@@ -38,13 +38,15 @@ def test_a_window_of_any_width_agrees_with_the_twin(dtype, name, width):
         agrees(stored, *MAPS[name], filter="antialias", before=[window(center, width)])
 
 
-@pytest.mark.parametrize("steps", [1e6, 1e20, 1e40, 1e90])
+@pytest.mark.parametrize("steps", [70.0, 10007.0, 1e6, 1e20, 1e40, 1e90])
 def test_a_turned_map_of_huge_steps_reads_the_corners(steps):
     stored = noise((1, *SIZES))
     to_stored = np.array([[steps, steps / 2, 3.0], [-steps / 3, steps, 4.0]])
     window = {"before": [Tone(low=-500, high=900)]}
 
     agrees(stored, to_stored, (3, 3), **window)
+
+    agrees(stored, np.array([[0.3, steps / 2, 0.0], [-0.2, steps, 5 - 63 * steps]]), (2, 64), **window)
 
     padded = run(stored, (1, 3, 3), to_stored, border="constant", fill=[7.0], **window)
     assert padded[0, 0, 0] == np.clip(stored[0, 3, 4], -500, 900)
@@ -72,9 +74,12 @@ CURVES = {
     "table of many whole numbers, and a power": Tone(
         table=np.arange(0, 32768, 8, dtype=np.float32), first=-9, slope=1 / 32768, low=0, high=1, gamma=0.7
     ),
-    "table beyond a window": Tone(table=np.arange(9, dtype=np.float32), low=50, high=51),
     "table that words do not hold": Tone(table=np.array([0, 70000, 9], np.float32)),
-    "flat table": Tone(table=np.full(4, 2.5, np.float32)),
+    "flat table": Tone(table=np.full(4, 2.0, np.float32), gamma=2),
+    "table of one half": Tone(table=np.full(4, 2.5, np.float32)),
+    "table below a window": Tone(table=np.arange(9, dtype=np.float32), low=50, high=51),
+    "table above a window": Tone(table=np.arange(9, dtype=np.float32), low=-51, high=-50),
+    "power of next to nothing": Tone(low=0, high=1, gamma=2, scale=1e-305),
     "window beyond all values": Tone(low=70000, high=70001, gamma=1.1),
 }
 
@@ -103,6 +108,66 @@ def test_colour_read_as_grey_takes_a_curve_too(name, curve):
     how = {"matrix": np.array([[0.299, 0.587, 0.114]]), "filter": "antialias", "before": [CURVES[curve]]}
 
     agrees(stored, *MAPS[name], **how)
+
+
+STEEP = {
+    "step": window(90, 1),
+    "narrow sigmoid": Tone(slope=1, intercept=-90, sigmoid=True),
+    "steep power": Tone(slope=1 / 255, low=0, high=1, gamma=0.3),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize("curve", STEEP)
+def test_colour_is_not_rounded_before_a_steep_curve(curve, name):
+    stored = noise((3, *SIZES), "uint8") // np.array([1, 2, 100], np.uint8)[:, None, None]
+    to_stored, new = MAPS[name]
+    how = {"matrix": np.array([[0.299, 0.587, 0.114]]), "filter": "antialias", "before": [STEEP[curve]]}
+
+    out = run(stored, (1, *new), to_stored, **how)
+
+    assert_allclose(out, resample_reference(stored, out, to_stored, **plain(1, **how)), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_a_curve_after_another_does_not_magnify_what_was_rounded(name):
+    """Dark values resized in linear light; a window of 50 values after a table of 32000."""
+    to_stored, new = MAPS[name]
+    light = {"before": [Tone(slope=1 / 255, low=0, high=1, gamma=2.2)], "after": [Tone(gamma=1 / 2.2, scale=255)]}
+    table = Tone(table=np.arange(0, 32001, 8, dtype=np.float32))
+    narrow = {"before": [table], "after": [window(1000, 50)]}
+    for dark in (1, 2, 3):
+        out = run(np.full((1, *SIZES), dark, np.uint8), (1, *new), to_stored, **light)
+        assert_allclose(out, dark, atol=1e-4)
+    stored = noise((1, *SIZES), "uint16") % 4001
+
+    out = run(stored, (1, *new), to_stored, **narrow)
+
+    assert_allclose(out, resample_reference(stored, out, to_stored, **plain(1, **narrow)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", MAPS)
+def test_what_is_outside_counts_nothing_inside(name):
+    stored = noise((1, *SIZES), "uint8")
+    to_stored, new = MAPS[name]
+    how = {"filter": "antialias", "border": "constant", "before": [Tone(slope=1 / 255, low=0, high=1)]}
+
+    inside = run(stored, (1, *new), to_stored, **how, fill=[0.0])
+    far = run(stored, (1, *new), to_stored, **how, fill=[1e6])
+
+    untouched = far < 2
+    assert untouched.sum() > 20
+    assert_allclose(far[untouched], inside[untouched], atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_nothing_leaves_the_clamp(dtype):
+    stored = np.sort(noise((1, *SIZES), dtype), axis=None).reshape(1, *SIZES)
+    for low, high in [(10.4, 90.6), (10.4, 20010.7), (-3.3, 99.99)]:
+        out = run(stored, (1, *SIZES), np.eye(2, 3), before=[window((low + high) / 2, high - low)])
+
+        assert out.min() >= -1e-6
+        assert out.max() <= 1 + 1e-6
 
 
 def test_a_curve_of_few_pixels_of_a_large_image_agrees_with_the_twin():

@@ -10,8 +10,8 @@ namespace medplug {
     void sum_rows(const RowSum&) noexcept;                                                                             \
     template <class Stored>                                                                                            \
     void pack_rows(const RowPack&) noexcept;                                                                           \
-    void make_tile(const Tile&) noexcept;                                                                              \
-    void make_linear_tile(const Tile&) noexcept;                                                                       \
+    void make_tile(const TileJob&) noexcept;                                                                           \
+    void make_linear_tile(const TileJob&) noexcept;                                                                    \
     void sum_columns(const ColumnSum&) noexcept;                                                                       \
     template <class Stored>                                                                                            \
     void lerp_rows(const RowLerp&) noexcept;                                                                           \

@@ -8,7 +8,7 @@
 
 namespace medplug {
 
-// A clamped line over stored integers, in 16-bit words: word(x) = clamp((x ^ flip) -sat base) << shift, low, high).
+// A clamped line over stored integers, in 16-bit words: word(x) = clamp(((x ^ flip) -sat base) << shift, low, high).
 // The words are exact but at the clamp's two ends, which may lie up to 2^-14 of the window from one.
 struct WordTone {
     std::int16_t flip; // brings signed integers into the order of unsigned ones
@@ -79,8 +79,8 @@ struct TileAxis {
     double down;     // from row to row of outputs
     float step;      // from output to output
     float support;
-    const float*
-        slopes;         // the triangle's: k times its height over the support, for the pixels k = 0, 1, ... of a window
+    // The triangle's: k times its height over the support, for the pixels k = 0, 1, ... of a window.
+    const float* slopes;
     float low, high;    // where `edges`: positions beyond are clamped
     std::int32_t first; // the stored pixel that the tile's first one is; negative where the tile reaches beyond
     std::int32_t last;  // of the image
@@ -88,7 +88,7 @@ struct TileAxis {
 
 // A tile of outputs under any map of the plane: for each the triangle's weighted mean around its own position, from
 // packed rows. Sums along the rows are whole numbers, along the columns floats.
-struct Tile {
+struct TileJob {
     const std::int32_t* packed;
     std::int64_t pitch; // from pair to pair of rows
     TileAxis rows, columns;
@@ -117,8 +117,8 @@ struct Kernels {
     void (*pack_rows_int8)(const RowPack&) noexcept;
     void (*pack_rows_uint16)(const RowPack&) noexcept;
     void (*pack_rows_int16)(const RowPack&) noexcept;
-    void (*make_tile)(const Tile&) noexcept;
-    void (*make_linear_tile)(const Tile&) noexcept; // where both supports are 1, from pairs that advance by 1
+    void (*make_tile)(const TileJob&) noexcept;
+    void (*make_linear_tile)(const TileJob&) noexcept; // where both supports are 1, from pairs that advance by 1
     void (*sum_columns)(const ColumnSum&) noexcept;
     void (*lerp_rows_uint8)(const RowLerp&) noexcept;
     void (*lerp_rows_int8)(const RowLerp&) noexcept;

@@ -45,21 +45,22 @@ inline Sides sum_quads(const std::int64_t* quads, Ints weights) noexcept {
     sides.left = (Ints)_mm256_permute4x64_epi64((__m256i)_mm256_shuffle_ps(low, high, 0x88), 0xd8);
     sides.right = (Ints)_mm256_permute4x64_epi64((__m256i)_mm256_shuffle_ps(low, high, 0xdd), 0xd8);
 #else
-    alignas(64) std::int32_t left[kLanes], right[kLanes], each[kLanes];
-    *reinterpret_cast<Ints*>(each) = weights;
-    const auto* words = reinterpret_cast<const std::int16_t*>(quads);
-    for (int lane = 0; lane < kLanes; ++lane, words += 4) {
+    std::int32_t left[kLanes], right[kLanes], each[kLanes];
+    store(each, weights);
+    for (int lane = 0; lane < kLanes; ++lane) {
+        std::int16_t words[4];
+        std::memcpy(words, quads + lane, sizeof words);
         const std::int32_t upper = static_cast<std::int16_t>(each[lane] & 0xffff), lower = each[lane] >> 16;
         left[lane] = upper * words[0] + lower * words[1];
         right[lane] = upper * words[2] + lower * words[3];
     }
-    sides = {*reinterpret_cast<const Ints*>(left), *reinterpret_cast<const Ints*>(right)};
+    sides = {load_ints(left), load_ints(right)};
 #endif
     return sides;
 }
 
 template <bool edges>
-void make(const Tile& job) noexcept {
+void make(const TileJob& job) noexcept {
     const TileAxis row_axis = job.rows, column_axis = job.columns; // copies: as far as the compiler knows, what is
     const std::int32_t* packed = job.packed;                       // written to `out` could be these
     const auto pitch = static_cast<std::int32_t>(job.pitch), one = static_cast<std::int32_t>(job.weight_scale);
@@ -74,7 +75,7 @@ void make(const Tile& job) noexcept {
             const Ints lower = nearest(rows.centre * scale);
             const Ints weights = (one - lower) | lower << 16;
             alignas(64) std::int32_t begin[kLanes];
-            *reinterpret_cast<Ints*>(begin) = rows.first * pitch + columns.first;
+            store(begin, rows.first * pitch + columns.first);
             asm("" : "+m"(begin)); // else the compiler takes them out of the register, two instructions for each
             alignas(64) std::int64_t quads[kLanes];
             for (int lane = 0; lane < kLanes; ++lane) {
@@ -89,7 +90,7 @@ void make(const Tile& job) noexcept {
 
 } // namespace
 
-void make_linear_tile(const Tile& job) noexcept {
+void make_linear_tile(const TileJob& job) noexcept {
     job.edges ? make<true>(job) : make<false>(job);
 }
 

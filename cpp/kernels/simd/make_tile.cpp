@@ -85,16 +85,16 @@ struct Triangle {
     Floats at(int k) const noexcept { return not_negative(height - magnitude(slopes[k] - centre)); }
 };
 
-// 1 where the stored pixel `first + k` lies in the image, else 0.
-inline Floats inside(Ints first, int k, std::int32_t tile_first, std::int32_t last) noexcept {
+// All bits where the stored pixel `first + k` lies in the image, else none.
+inline Ints inside(Ints first, int k, std::int32_t tile_first, std::int32_t last) noexcept {
     const Ints pixel = first + (tile_first + k);
-    return floats(-((pixel >= 0) & (pixel <= last)));
+    return (pixel >= 0) & (pixel <= last);
 }
 
 template <bool edges, int known>
-Floats make_lanes(const Tile& job, std::int64_t row, std::int64_t x) noexcept {
-    Begins rows = begins<edges>(job.rows, start_of(job.rows, row), x, job.width);
-    const Begins columns = begins<edges>(job.columns, start_of(job.columns, row), x, job.width);
+Floats make_lanes(const TileJob& job, float down_to, float across_to, std::int64_t x) noexcept {
+    Begins rows = begins<edges>(job.rows, down_to, x, job.width);
+    const Begins columns = begins<edges>(job.columns, across_to, x, job.width);
     // Packed pairs begin at even rows; an odd window begins one earlier, with a weight of zero.
     const Ints odd = rows.first & 1;
     rows.first -= odd;
@@ -103,18 +103,16 @@ Floats make_lanes(const Tile& job, std::int64_t row, std::int64_t x) noexcept {
     const Triangle down{rows.centre * job.rows.slopes[1], job.rows.slopes, job.weight_scale};
     const Triangle across{columns.centre * job.columns.slopes[1], job.columns.slopes, 1.0F};
     Ints weights[kMostPairs];
-    Ints row_total = {};
-    Floats row_whole = {};
+    Ints row_total = {}, row_whole = {};
     const int pairs = known > 0 ? known : job.pairs;
     for (int pair = 0; pair < pairs; ++pair) {
         Ints both[2];
         for (int i = 0; i < 2; ++i) {
-            Floats weight = down.at(2 * pair + i);
+            both[i] = nearest(down.at(2 * pair + i));
             if (edges) {
-                row_whole += weight;
-                weight *= inside(rows.first, 2 * pair + i, job.rows.first, job.rows.last);
+                row_whole += both[i];
+                both[i] &= inside(rows.first, 2 * pair + i, job.rows.first, job.rows.last);
             }
-            both[i] = nearest(weight);
             row_total += both[i];
         }
         weights[pair] = both[0] | both[1] << 16;
@@ -136,14 +134,15 @@ Floats make_lanes(const Tile& job, std::int64_t row, std::int64_t x) noexcept {
             Floats weight = across.at(k);
             if (edges) {
                 column_whole += weight;
-                weight *= inside(columns.first, k, job.columns.first, job.columns.last);
+                weight = (Floats)((Ints)weight & inside(columns.first, k, job.columns.first, job.columns.last));
             }
             column_total += weight;
             sum += weight * floats(turned[i]);
         }
     }
     if (edges && job.fills) {
-        const Floats whole = row_whole * column_whole;
+        // The same sums where all lies inside, so what is outside counts nothing there, whatever it is.
+        const Floats whole = floats(row_whole) * column_whole;
         const Floats share = floats(row_total) * column_total / whole;
         return sum / whole * job.gain + job.bias + (1.0F - share) * job.background;
     }
@@ -151,17 +150,19 @@ Floats make_lanes(const Tile& job, std::int64_t row, std::int64_t x) noexcept {
 }
 
 template <bool edges, int known>
-void make(const Tile& job) noexcept {
+void make(const TileJob& job) noexcept {
     for (std::int64_t row = 0; row < job.height; ++row) {
+        const float down = start_of(job.rows, row), across = start_of(job.columns, row);
         for (std::int64_t x = 0; x < job.width; x += kLanes) {
-            store_some(job.out + row * job.out_stride + x, make_lanes<edges, known>(job, row, x), job.width - x);
+            store_some(job.out + row * job.out_stride + x, make_lanes<edges, known>(job, down, across, x),
+                       job.width - x);
         }
     }
 }
 
 } // namespace
 
-void make_tile(const Tile& job) noexcept {
+void make_tile(const TileJob& job) noexcept {
     if (job.edges) {
         make<true, 0>(job);
         return;

@@ -20,7 +20,7 @@ Stamp = tuple[int, int]
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _MAX_INFLATED_BYTES = 2**29
 _PREAMBLE_BYTES = 132  # the preamble and "DICM", PS3.10 7.1
-_PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
+PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 _UNDEFINED_LENGTH = 0xFFFFFFFF
 
 
@@ -56,8 +56,8 @@ def read_header(path: str) -> Header:
         stream = _inflated(file)
 
         def at_pixels(tag: int, vr: str | None, length: int) -> bool:
-            if int(tag) in _PIXEL_KEYWORDS:
-                found.append((_PIXEL_KEYWORDS[int(tag)], length, stream.tell()))
+            if int(tag) in PIXEL_KEYWORDS:
+                found.append((PIXEL_KEYWORDS[int(tag)], length, stream.tell()))
             return bool(found)
 
         dataset = _parse(file, stream, at_pixels)
@@ -74,7 +74,7 @@ def read_with_pixels(path: str) -> FileDataset:
     seen: list[int] = []
 
     def past_pixels(tag: int, vr: str | None, length: int) -> bool:
-        if int(tag) in _PIXEL_KEYWORDS and not seen:
+        if int(tag) in PIXEL_KEYWORDS and not seen:
             seen.append(int(tag))
             return False
         return bool(seen)

@@ -14,7 +14,7 @@ from ..case import Pixels
 from ..errors import SourceError
 from .codestream import check_frame_sizes
 from .decoders import decoder_for
-from .dicom_header import Header, Stamp, read_with_pixels, stamp_of
+from .dicom_header import PIXEL_KEYWORDS, Header, Stamp, read_with_pixels, stamp_of
 from .refusal import clean, reading
 
 if TYPE_CHECKING:
@@ -58,6 +58,8 @@ class PixelFile:
 
     def _decoded(self, frame: int | None, shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> Pixels:
         dataset = read_with_pixels(self.path)
+        if not any(keyword in dataset for keyword in PIXEL_KEYWORDS.values()):
+            raise SourceError("unreadable", "ends before its pixels do: it is cut short")
         pixels = _decode(dataset, frame, raw=False)
         if self.frames == 1 and pixels.ndim > 2 and pixels.shape[0] == 1 and len(shape) == 2:
             pixels = pixels[0]

@@ -130,3 +130,14 @@ def test_a_file_that_was_spoilt_since_is_refused_by_name(write_dicom, change):
 
     with pytest.raises(SourceError, match=r"a\.dcm"):
         case.image.read()
+
+
+def test_a_compressed_file_that_is_cut_short_is_refused_as_such(tmp_path):
+    whole = Path(get_testdata_file("MR_small_RLE.dcm", download=False)).read_bytes()
+    path = tmp_path / "a.dcm"
+    path.write_bytes(whole[: len(whole) * 2 // 3])
+
+    [case] = sources.read(path)
+
+    with pytest.raises(SourceError, match=r"a\.dcm: ends before its pixels do: it is cut short"):
+        case.image.read()

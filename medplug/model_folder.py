@@ -161,9 +161,12 @@ def read_card(path: str | Path) -> Card:
     file = Path(path) / CARD
     try:
         return msgspec.json.decode(file.read_bytes(), type=Card)
-    except FileNotFoundError:
-        known = "is no model folder" if Path(path).is_dir() else "does not exist"
-        raise ModelFolderError(f"{path} {known}: it should hold {CARD}, as written by `medplug train`") from None
+    except (FileNotFoundError, NotADirectoryError):
+        known = (
+            "is no model folder" if Path(path).is_dir() else "is a file" if Path(path).exists() else "does not exist"
+        )
+        wanted = f"a folder that holds {CARD} is needed, as written by `medplug train`"
+        raise ModelFolderError(f"{path} {known}: {wanted}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelFolderError(f"{file} is not a model card: {error}") from error
 

@@ -55,7 +55,7 @@ def run(
     """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`."""
     host = discover()
     session = Session(model, device, batch_size)
-    cases = sources.read(source, session.loaded.contract.unit, extra=host.sources())
+    cases = sources.read(source, session.loaded.contract.unit, extra=host.sources(), leave_out=Path(output))
     answers = session.answer(cases, explanations=explanations)
     return _write(host, session.loaded, answers, _names(source), Path(output), write, overwrite, on_answer)
 
@@ -113,8 +113,9 @@ def _write(
     on_answer: OnAnswer | None,
 ) -> Summary:
     offered = _writers(host, write)
-    if output.exists() and not output.is_dir():
-        raise CallError(f"{output} is a file; name a folder for the results")
+    file = next((path for path in (output, *output.parents) if path.exists() and not path.is_dir()), None)
+    if file is not None:
+        raise CallError(f"{file} is a file; name a folder for the results")
     if not overwrite and output.is_dir() and any(output.iterdir()):
         raise CallError(f"{output} is not empty; name another folder, or say --overwrite (overwrite=True)")
     counts = {"answered": 0, "refused": 0, "skipped": 0}
@@ -170,6 +171,8 @@ class _Guarded:
 
 def _writers(host: Host, write: Sequence[str]) -> list[type[Writer]]:
     known = {**{writer.name: writer for writer in host.writers()}, **builtin()}
+    if not write:
+        raise CallError(f"no writer is named; there are {', '.join(sorted(known))}")
     unknown = [name for name in write if name not in known]
     if unknown:
         raise CallError(f"no writer named {unknown[0]!r}; there are {', '.join(sorted(known))}")

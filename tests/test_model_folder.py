@@ -120,8 +120,13 @@ def test_a_difference_below_the_tolerance_is_close(folder, monkeypatch):
 def test_a_folder_that_is_none_says_so(tmp_path):
     with pytest.raises(medplug.ModelFolderError, match="does not exist"):
         model_folder.read_card(tmp_path / "nothing")
-    with pytest.raises(medplug.ModelFolderError, match=r"is no model folder: it should hold model\.json"):
+    with pytest.raises(
+        medplug.ModelFolderError, match=r"is no model folder: a folder that holds model\.json is needed"
+    ):
         model_folder.read_card(tmp_path)
+    (tmp_path / "a.png").write_bytes(b"")
+    with pytest.raises(medplug.ModelFolderError, match=r"a\.png is a file: a folder"):
+        model_folder.read_card(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("missing", ["weights.safetensors", "golden.safetensors"])

@@ -96,6 +96,30 @@ def test_a_wrong_call_leaves_an_earlier_runs_results(study, tmp_path):
     assert len(lines(tmp_path / "out")) == 4
 
 
+def test_results_below_the_source_are_no_source(study):
+    for _ in range(2):
+        summary = running.run(fresh(Loudest()), study, study / "deep" / "results", device="cpu", overwrite=True)
+
+        assert (summary.answered, summary.refused, summary.skipped) == (1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "write", "message"),
+    [
+        ("", "out", ["json"], "a source is an empty path"),
+        ("picture.png", "picture.png/out", ["json"], r"picture\.png is a file; name a folder for the results"),
+        ("picture.png", "out", [], "no writer is named; there are "),
+    ],
+)
+def test_a_call_that_names_nothing_is_wrong(study, monkeypatch, source, output, write, message):
+    monkeypatch.chdir(study)
+
+    with pytest.raises(medplug.CallError, match=message):
+        running.run(fresh(Loudest()), source, output, device="cpu", write=write)
+
+    assert not (study / "out" / "results.jsonl").exists()
+
+
 def test_an_unknown_writer_is_named_before_anything_is_done(study, tmp_path):
     with pytest.raises(medplug.CallError, match=r"no writer named 'pdf'; there are .*html, json"):
         running.run(fresh(Chest()), study, tmp_path / "out", write=("json", "pdf"), device="cpu")

@@ -214,6 +214,9 @@ def _label(
     _some(read, data)
     cells = [case.row[column].strip() for case in read.cases]
     labels = known if known is not None and len(known) else labels_of(cells, True, entries)
+    if task is Task.CLASSIFICATION and len(labels) < 2:
+        one = f"{data} has the one label {cells[0]!r} in its {len(cells)} usable rows"
+        raise CallError("; ".join([f"{one}: a classifier tells two or more apart", *read.notes]))
     if task is Task.ANOMALY:
         labels = extended(labels, cells)
     return labels, exclusive_targets(cells, labels), columns

@@ -45,12 +45,14 @@ def read(
     *,
     options: TableOptions = TableOptions(),  # noqa: B008  # frozen
     extra: Sequence[Source] = (),
+    leave_out: Path | None = None,
 ) -> Iterator[Case | Rejected]:
     """Read paths, arrays, images or cases, or a list of these, as cases of `unit`; pixels are decoded when used.
 
     A folder is walked in sorted order: what holds no image there is `Skipped`, where a named path is `Refused`. With
     `Unit.SERIES`, all DICOM of the call is grouped into series, which come last. Every file stands in at least one
-    result. Raises `CallError` for a unit, a source or a table column that does not exist.
+    result, but those below the folder `leave_out`, which a walk does not enter: where results are written. Raises
+    `CallError` for a unit, a source or a table column that does not exist.
     """
     if unit not in list(Unit):
         raise CallError(f"{unit!r} is no unit; {', '.join(Unit)} are")
@@ -58,7 +60,7 @@ def read(
         raise CallError("the unit 'study' is not supported; read frames, instances or series")
     several = isinstance(source, Iterable) and not isinstance(source, str | np.ndarray)
     items: Iterable[Any] = source if several else [source]  # type: ignore[assignment]
-    return _Reader(Unit(unit), options, extra).read(items)
+    return _Reader(Unit(unit), options, extra, None if leave_out is None else leave_out.resolve()).read(items)
 
 
 def read_labelled(
@@ -89,8 +91,10 @@ def read_labelled(
 class _Reader:
     """One call of `read`: what it shares over all its sources."""
 
-    def __init__(self, unit: Unit, options: TableOptions, extra: Sequence[Source]) -> None:
-        self._unit, self._options, self._extra = unit, options, extra
+    def __init__(
+        self, unit: Unit, options: TableOptions, extra: Sequence[Source], leave_out: Path | None = None
+    ) -> None:
+        self._unit, self._options, self._extra, self._leave_out = unit, options, extra, leave_out
         self._seen: set[str] = set()
         self._instances: list[Any] = []
         self._arrays = 0
@@ -121,6 +125,8 @@ class _Reader:
 
             yield from_array(item, name=self._numbered("array"))
         elif isinstance(item, str | Path):
+            if not str(item).strip():
+                raise CallError("a source is an empty path; write . for the current folder")
             yield from self._named(Path(item))
         else:
             raise CallError(f"a {type(item).__name__} is no source; paths, arrays, images and cases are")
@@ -132,7 +138,7 @@ class _Reader:
     def _named(self, path: Path) -> Iterator[Found]:
         if path.is_dir() and not self._reader_for(path):
             found = False
-            for file in files_below(path):
+            for file in files_below(path, self._leave_out):
                 found = True
                 yield from self._file(file, walked=True)
             if not found:

@@ -27,8 +27,11 @@ class Kind(Enum):
     OTHER = auto()
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below a folder, in sorted order; links to folders and what cannot be listed are yielded themselves."""
+def files_below(folder: Path, leave_out: Path | None = None) -> Iterator[Path]:
+    """Every file below a folder, in sorted order; links to folders and what cannot be listed are yielded themselves.
+
+    `leave_out` is a folder that is not entered, as `Path.resolve` gives it.
+    """
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
@@ -36,7 +39,8 @@ def files_below(folder: Path) -> Iterator[Path]:
         return
     for entry in entries:
         if entry.is_dir(follow_symlinks=False):
-            yield from files_below(Path(entry.path))
+            if leave_out is None or Path(entry.path).resolve() != leave_out:
+                yield from files_below(Path(entry.path), leave_out)
         else:
             yield Path(entry.path)
 

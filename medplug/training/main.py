@@ -115,7 +115,7 @@ def _output(output: Path, resume: bool, overwrite: bool) -> State | None:
     if not output.is_dir() or not ((output / CARD).exists() or (output / FOLDER).exists()):
         raise CallError(f"{output} exists and is no model folder: name a new folder for the model")
     if not overwrite:
-        raise CallError(f"{output} holds a model already: resume it, overwrite it, or name a new folder")
+        raise CallError(f"{output} holds a model already: --resume it, --overwrite it, or name a new folder")
     return None
 
 

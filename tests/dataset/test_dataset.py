@@ -106,6 +106,13 @@ def test_a_label_that_the_model_does_not_know_is_named(tmp_path):
         load(data, task=CLASSES, labels=Labels(names=("mass", "normal")))
 
 
+def test_one_label_is_nothing_to_tell_apart(tmp_path):
+    data = table(tmp_path, 8, label=lambda i: "mass" if i else "")
+
+    with pytest.raises(CallError, match=r"one label 'mass' in its 7 usable rows: a classifier.*; 1 rows are left out"):
+        load(data, task=CLASSES)
+
+
 def test_without_a_label_column_the_candidates_are_listed(tmp_path):
     data = table(tmp_path, 30, finding=lambda i: i % 3, note=lambda i: f"text {i}")
 

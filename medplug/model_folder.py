@@ -166,9 +166,19 @@ def read_card(path: str | Path) -> Card:
             "is no model folder" if Path(path).is_dir() else "is a file" if Path(path).exists() else "does not exist"
         )
         wanted = f"a folder that holds {CARD} is needed, as written by `medplug train`"
-        raise ModelFolderError(f"{path} {known}: {wanted}") from None
+        trained = "" if Path(path).exists() else _if_a_plugin(str(path))
+        raise ModelFolderError(f"{path} {known}: {wanted}{trained}") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ModelFolderError(f"{file} is not a model card: {error}") from error
+
+
+def _if_a_plugin(name: str) -> str:
+    """What to say to one who names a plugin where a model folder is wanted."""
+    from .plugins import discover
+
+    if name not in {offer.name for offer in discover().offers}:
+        return ""
+    return f". {name} is an installed plugin: train it first, with `medplug train {name} DATA -o MODEL`"
 
 
 def checked_preprocessing(card: Card, path: str | Path) -> Preprocessing:

@@ -11,11 +11,12 @@ from typing import Self
 from . import model_folder, sources
 from .case import Case, CaseReference
 from .errors import CallError, PreprocessingError, WriterError
+from .model import InputContract, Task
 from .model_folder import LoadedModel
 from .pipeline import Pipeline
 from .plugins import Host, discover
 from .result import Refused, Rejected, Skipped
-from .session import Answer, Session, as_refusal
+from .session import Answer, Session, as_refusal, check_label
 from .writers import Writer, builtin
 
 OnAnswer = Callable[[Answer], None]
@@ -33,11 +34,15 @@ class Summary:
 
 @dataclass(frozen=True)
 class Preview:
-    """What a run would do with one case: `outcome` is None where it would be analysed on a grid of `shape`."""
+    """What a run would do with one case: `outcome` is None where it would be analysed on a grid of `shape`.
+
+    `unverified` names the fields of the contract that its source does not state.
+    """
 
     reference: CaseReference
     outcome: Refused | Skipped | None
     shape: tuple[int, ...] = ()
+    unverified: tuple[str, ...] = ()
 
 
 def run(
@@ -78,28 +83,42 @@ def generate(
     return _write(host, session.loaded, answers, (f"seed {seed}",), Path(output), write, overwrite, on_answer)
 
 
-def preview(model: str | Path | LoadedModel, source: sources.AnySource) -> Iterator[Preview]:
-    """Say what a run would do with each case, without decoding a pixel or building a network."""
+def preview(
+    model: str | Path | LoadedModel,
+    source: sources.AnySource,
+    *,
+    write: Sequence[str] = ("json", "html"),
+    explanations: bool | str = False,
+) -> Iterator[Preview]:
+    """Say what a run would do with each case, without decoding a pixel or building a network.
+
+    Raises `CallError` at once for a writer or a label that the run would refuse.
+    """
+    host = discover()
     if isinstance(model, LoadedModel):
+        name, task, labels = model.model.name, model.model.task, model.labels
         contract, preprocessing = model.contract, model.preprocessing
     else:
         card = model_folder.read_card(model)
+        name, task, labels = card.plugin.name, Task(card.task), card.labels
         contract, preprocessing = card.contract, model_folder.checked_preprocessing(card, model)
-    pipeline = Pipeline(preprocessing, contract.images)
-    for case in sources.read(source, contract.unit, extra=discover().sources()):
+    _writers(host, write, name, task)
+    check_label(explanations, labels)
+    cases = sources.read(source, contract.unit, extra=host.sources())
+    return _previews(cases, contract, Pipeline(preprocessing, contract.images))
+
+
+def _previews(cases: Iterable[Case | Rejected], contract: InputContract, pipeline: Pipeline) -> Iterator[Preview]:
+    for case in cases:
         if isinstance(case, Rejected):
             yield Preview(case.reference, case.outcome)
         elif (refused := contract.admit(case)) is not None:
             yield Preview(case.reference, refused)
         else:
-            yield _shape(pipeline, case)
-
-
-def _shape(pipeline: Pipeline, case: Case) -> Preview:
-    try:
-        return Preview(case.reference, None, pipeline.shape(case))
-    except PreprocessingError as error:
-        return Preview(case.reference, as_refusal(error))
+            try:
+                yield Preview(case.reference, None, pipeline.shape(case), contract.unverified(case))
+            except PreprocessingError as error:
+                yield Preview(case.reference, as_refusal(error))
 
 
 def _write(
@@ -112,7 +131,7 @@ def _write(
     overwrite: bool,
     on_answer: OnAnswer | None,
 ) -> Summary:
-    offered = _writers(host, write)
+    offered = _writers(host, write, loaded.model.name, loaded.model.task)
     file = next((path for path in (output, *output.parents) if path.exists() and not path.is_dir()), None)
     if file is not None:
         raise CallError(f"{file} is a file; name a folder for the results")
@@ -135,6 +154,9 @@ def _write(
     failed = [writer.failure for writer in writers if writer.failure is not None]
     if failed:
         raise WriterError(f"{'; '.join(failed)}. What the other writers made is in {output}")
+    for other in _known(host).values():
+        if overwrite and other not in offered:
+            other.clear(output)
     return Summary(output, **counts)
 
 
@@ -169,13 +191,21 @@ class _Guarded:
             self._writer.discard()
 
 
-def _writers(host: Host, write: Sequence[str]) -> list[type[Writer]]:
-    known = {**{writer.name: writer for writer in host.writers()}, **builtin()}
+def _known(host: Host) -> dict[str, type[Writer]]:
+    """Every writer by its name; those that medplug's own bear stay theirs."""
+    return {**{writer.name: writer for writer in host.writers()}, **builtin()}
+
+
+def _writers(host: Host, write: Sequence[str], model: str, task: Task) -> list[type[Writer]]:
+    known = _known(host)
+    suited = ", ".join(sorted(name for name, writer in known.items() if writer.suits(task)))
     if not write:
-        raise CallError(f"no writer is named; there are {', '.join(sorted(known))}")
-    unknown = [name for name in write if name not in known]
-    if unknown:
-        raise CallError(f"no writer named {unknown[0]!r}; there are {', '.join(sorted(known))}")
+        raise CallError(f"no writer is named; for {model} there are {suited}")
+    for name in write:
+        if name not in known:
+            raise CallError(f"no writer named {name!r}; for {model} there are {suited}")
+        if not known[name].suits(task):
+            raise CallError(f"the writer {name!r} has no form for what {model} answers ({task.value}): use {suited}")
     return [known[name] for name in dict.fromkeys(write)]
 
 

@@ -22,7 +22,7 @@ from . import devices, explain, model_folder, sources
 from .case import Case, CaseReference
 from .decoded import checked, to_source
 from .errors import CallError, PluginError, PreprocessingError, SourceError
-from .model import Batch, Generative, Model, Task
+from .model import Batch, Generative, Labels, Model, Task
 from .model_folder import LoadedModel
 from .operating import operate
 from .pipeline import Pipeline, Prepared, collate
@@ -123,8 +123,7 @@ class Session:
             raise CallError(f"{model.name} generates images and takes none: use generate")
         if explanations:
             explain.check(model, self.network)
-        if isinstance(explanations, str) and explanations not in self.loaded.labels.names:
-            raise CallError(f"no label {explanations!r}; the model has {', '.join(self.loaded.labels.names)}")
+        check_label(explanations, self.loaded.labels)
         return self._stream(cases, explanations)
 
     def generate(self, count: int, seed: int = 0) -> Iterator[Result]:
@@ -303,6 +302,12 @@ def _prepare(pipeline: Pipeline, case: Case) -> Prepared | Refused:
         _LOG.info("%s cannot be prepared", case.reference.source, exc_info=True)
         reason = f"{case.reference.source}: cannot be preprocessed ({type(error).__name__}: {clean(error)})"
         return Refused(code="unreadable", reason=reason)
+
+
+def check_label(explanations: bool | str, labels: Labels) -> None:
+    """Raise `CallError` where an explanation is wanted of a label that the model does not have."""
+    if isinstance(explanations, str) and explanations not in labels.names:
+        raise CallError(f"no label {explanations!r}; the model has {', '.join(labels.names)}")
 
 
 def as_refusal(error: SourceError | PreprocessingError) -> Refused:

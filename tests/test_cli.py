@@ -96,7 +96,9 @@ def test_a_reader_that_goes_away_costs_no_result(model, folder, tmp_path):
 def test_a_dry_run_writes_nothing(model, folder, tmp_path):
     done = medplug_command("run", model, folder, "--dry-run", cwd=tmp_path)
 
-    assert "a.png: would be analysed at 32 x 32" in done.stdout
+    assert "a.png: would be analysed at 32 x 32  [unverified: modality, body_part]" in done.stdout
+    assert "1 would be analysed, 2 refused, 1 skipped; nothing was written" in done.stderr
+    assert done.returncode == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["study"]
 
 
@@ -106,6 +108,10 @@ def test_a_dry_run_writes_nothing(model, folder, tmp_path):
         (("run", "nowhere", "a.png", "-o", "out"), "nowhere does not exist"),
         (("run", "MODEL", "a.png"), "-o DIR is needed"),
         (("run", "MODEL", "a.png", "-o", "out", "--write", "pdf"), "no writer named 'pdf'"),
+        (("run", "MODEL", "a.png", "-o", "out", "--write", "png"), "use html, json"),
+        (("run", "MODEL", "a.png", "--dry-run", "--write", "pdf"), "for cnn there are html, json"),
+        (("run", "MODEL", "a.png", "--dry-run", "--explain", "--label", "cat"), "no label 'cat'"),
+        (("run", "cnn", "a.png", "-o", "out"), "train it first, with `medplug train cnn DATA -o MODEL`"),
         (("run", "MODEL", "a.png", "-o", "out", "--label", "normal"), "--label goes with --explain"),
         (("run", "MODEL", "a.png", "-o", "out", "--device", "abacus"), "no device named 'abacus'"),
         (("generate", "MODEL", "-o", "out", "--write", "json"), "does not generate images"),
@@ -146,4 +152,5 @@ def test_show_prints_the_card_and_its_json(model, tmp_path):
     plain = medplug_command("show", model, "--json", cwd=tmp_path)
 
     assert "modality CR or DX; where absent: admit" in shown.stdout
+    assert [line for line in shown.stdout.splitlines() if line != line.rstrip()] == []
     assert json.loads(plain.stdout)["labels"]["names"] == ["normal", "pneumonia"]

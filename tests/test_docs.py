@@ -3,6 +3,7 @@
 A comment right above a fenced block says what is done with it:
 
 - `<!-- run -->` runs a `sh` or `python` block in the page's own folder; `<!-- run exit=1 -->` expects that exit code
+- `<!-- shows: file -->` compares a block with a file beside the page: a reader of the plain page sees it too
 - `<!-- prints -->` compares a `text` block with what the block before it printed; `...` stands for anything
 - `<!-- not run: why -->` leaves a block alone
 - `<!-- files: ... -->`, anywhere, names what is copied from docs/ into the page's folder
@@ -114,6 +115,19 @@ def test_what_a_page_says_is_so(page: Path, tmp_path: Path) -> None:
                 shutil.copy(source, tmp_path)
 
     play(text, tmp_path, str(page.relative_to(DOCS)))
+
+
+def test_the_code_that_a_page_shows_is_that_of_the_file() -> None:
+    shown = [
+        (page, block.mark.removeprefix("shows: "), block.text)
+        for page in PAGES
+        for block in blocks(page.read_text())
+        if block.mark.startswith("shows: ")
+    ]
+
+    assert len(shown) >= 3
+    for page, name, text in shown:
+        assert (page.parent / name).read_text() == text, f"{page.name} shows another {name} than there is"
 
 
 @pytest.mark.parametrize("page", [*PAGES, *READMES], ids=lambda page: str(page.relative_to(DOCS.parent)))

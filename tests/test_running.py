@@ -87,6 +87,23 @@ def test_a_folder_with_something_in_it_is_not_written_into(study, tmp_path):
     assert (tmp_path / "out" / "mine.txt").read_text() == "keep"
 
 
+def test_a_run_that_overwrites_leaves_nothing_of_the_earlier_one(study, tmp_path):
+    out = tmp_path / "out"
+    running.run(fresh(Loudest()), study, out, device="cpu")
+    (out / "arrays" / "mine.npy").write_bytes(b"keep")
+    assert (out / "report.html").exists()
+    assert len(list((out / "arrays").iterdir())) > 1
+
+    running.run(fresh(Loudest()), study, out, write=("html",), device="cpu", overwrite=True)
+
+    assert sorted(path.name for path in out.iterdir()) == ["arrays", "report.html"]
+    assert [path.name for path in (out / "arrays").iterdir()] == ["mine.npy"]
+
+    running.run(fresh(Loudest()), study / "notes.txt", out, write=("json",), device="cpu", overwrite=True)
+
+    assert sorted(path.name for path in out.iterdir()) == ["arrays", "results.jsonl"]
+
+
 def test_a_wrong_call_leaves_an_earlier_runs_results(study, tmp_path):
     running.run(fresh(Chest()), study, tmp_path / "out", write=("json",), device="cpu")
 
@@ -108,7 +125,7 @@ def test_results_below_the_source_are_no_source(study):
     [
         ("", "out", ["json"], "a source is an empty path"),
         ("picture.png", "picture.png/out", ["json"], r"picture\.png is a file; name a folder for the results"),
-        ("picture.png", "out", [], "no writer is named; there are "),
+        ("picture.png", "out", [], "no writer is named; for loudest there are html, json"),
     ],
 )
 def test_a_call_that_names_nothing_is_wrong(study, monkeypatch, source, output, write, message):
@@ -121,7 +138,7 @@ def test_a_call_that_names_nothing_is_wrong(study, monkeypatch, source, output, 
 
 
 def test_an_unknown_writer_is_named_before_anything_is_done(study, tmp_path):
-    with pytest.raises(medplug.CallError, match=r"no writer named 'pdf'; there are .*html, json"):
+    with pytest.raises(medplug.CallError, match=r"no writer named 'pdf'; for chest there are html, json"):
         running.run(fresh(Chest()), study, tmp_path / "out", write=("json", "pdf"), device="cpu")
     assert not (tmp_path / "out").exists()
 

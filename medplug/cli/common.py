@@ -16,9 +16,22 @@ from rich.table import Table
 from ..model_folder import Card
 from ..result import Anomaly, Classification, Generated, Refused, Regression, Result, Segmentation, Skipped
 
+
+class _Results(Console):
+    """A console whose lines, in a pipe, end where their words end: tables are padded for the eye alone."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        if self.is_terminal:
+            super().print(*objects, **options)
+            return
+        with self.capture() as captured:
+            super().print(*objects, **options)
+        self.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+
+
 # No markup: what is printed holds file names and plugins' own words, in which [brackets] are only brackets.
 # A pipe has no width: what a program reads must not be folded for a terminal.
-out = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 400)
+out = _Results(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 400)
 err = Console(stderr=True, highlight=False, markup=False)
 
 device_option = click.option(

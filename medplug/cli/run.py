@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
 from ..session import Answer
 from .common import colour, describe, device_option, err, json_option, output_option, overwrite_option, say
+
+if TYPE_CHECKING:
+    from ..running import Preview
 
 
 @click.command("run")
@@ -50,8 +56,12 @@ def command(
     """
     if label is not None and not explain:
         raise click.UsageError("--label goes with --explain")
+    writers = [name.strip() for name in write.split(",") if name.strip()]
+    explanations = (label or True) if explain else False
     if dry_run:
-        ctx.exit(_preview(model, source, as_json))
+        from ..running import preview
+
+        ctx.exit(_preview(preview(model, list(source), write=writers, explanations=explanations), as_json))
     if output is None:
         raise click.UsageError("-o DIR is needed: where shall the results go?")
     from ..running import run
@@ -68,8 +78,8 @@ def command(
             model,
             list(source),
             output,
-            write=[name.strip() for name in write.split(",") if name.strip()],
-            explanations=(label or True) if explain else False,
+            write=writers,
+            explanations=explanations,
             device=device,
             batch_size=batch_size,
             overwrite=overwrite,
@@ -83,18 +93,23 @@ def command(
     ctx.exit(1 if summary.refused else 0)
 
 
-def _preview(model: Path, source: tuple[str, ...], as_json: bool) -> int:
-    from ..running import preview
-
-    refused = 0
-    for one in preview(model, list(source)):
-        refused += type(one.outcome).__name__ == "Refused"
+def _preview(previews: Iterator[Preview], as_json: bool) -> int:
+    """Print what a run would do, and return its exit code."""
+    counts: Counter[str] = Counter()
+    for one in previews:
+        kind = "analysed" if one.outcome is None else type(one.outcome).__name__.lower()
+        counts[kind] += 1
         if as_json:
-            line = {"case": one.reference, "outcome": one.outcome, "shape": one.shape}
-            say(msgspec.json.encode(line).decode())
+            fields = {"outcome": one.outcome, "shape": one.shape, "unverified": one.unverified}
+            say(msgspec.json.encode({"case": one.reference, **fields}).decode())
         elif one.outcome is None:
-            say(f"{one.reference.source}: would be analysed at {' x '.join(map(str, one.shape))}")
+            unverified = f"  [unverified: {', '.join(one.unverified)}]" if one.unverified else ""
+            say(f"{one.reference.source}: would be analysed at {' x '.join(map(str, one.shape))}{unverified}")
         else:
-            words = type(one.outcome).__name__.lower()
-            say(f"{one.reference.source}: {words}: {one.outcome.reason}")
-    return 1 if refused else 0
+            say(f"{one.reference.source}: {kind}: {one.outcome.reason}")
+    err.print(
+        f"{counts['analysed']} would be analysed, {counts['refused']} refused, {counts['skipped']} skipped; "
+        "nothing was written",
+        markup=False,
+    )
+    return 1 if counts["refused"] else 0

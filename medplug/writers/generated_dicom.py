@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
+from ..model import Task
 from ..model_folder import LoadedModel
 from ..result import Generated, Result
 from ..session import Answer
 from .staging import Staging
-from .synthetic import NOTICE, check, generated, slices
+from .synthetic import NOTICE, generated, slices
 from .writer import Writer
 
 _DATE, _TIME = "20250101", "120000"  # fixed: no patient was ever examined, and equal runs give equal bytes
@@ -28,10 +29,19 @@ class GeneratedDicom(Writer):
 
     name: ClassVar[str] = "dicom"
 
+    @classmethod
+    def suits(cls, task: Task) -> bool:
+        """Generated images alone."""
+        return task is Task.GENERATION
+
+    @classmethod
+    def clear(cls, folder: Path) -> None:
+        """Remove the instances."""
+        _staging(folder).clear()
+
     def __init__(self, folder: Path, loaded: LoadedModel) -> None:
-        check(self.name, loaded)
         super().__init__(folder, loaded)
-        self._files = Staging(self.folder, "dicom", ".dcm")
+        self._files = _staging(self.folder)
         self._count = 0
 
     def write(self, answer: Answer) -> None:
@@ -51,6 +61,10 @@ class GeneratedDicom(Writer):
     def discard(self) -> None:
         """Remove what was begun."""
         self._files.discard()
+
+
+def _staging(folder: Path) -> Staging:
+    return Staging(folder, "dicom", ".dcm")
 
 
 def secondary_captures(result: Result, loaded: LoadedModel) -> Iterator[FileDataset]:

@@ -7,12 +7,15 @@ from typing import ClassVar
 
 from PIL import Image as Picture
 
+from ..model import Task
 from ..model_folder import LoadedModel, write_whole
 from ..session import Answer
 from .pictures import png
 from .staging import Staging
-from .synthetic import NOTICE, SHEET, check, contact_sheet, generated, slices, tile
+from .synthetic import NOTICE, SHEET, contact_sheet, generated, slices, tile
 from .writer import Writer
+
+CONTACT_SHEET = "contact-sheet.png"
 
 
 class GeneratedPng(Writer):
@@ -20,10 +23,20 @@ class GeneratedPng(Writer):
 
     name: ClassVar[str] = "png"
 
+    @classmethod
+    def suits(cls, task: Task) -> bool:
+        """Generated images alone."""
+        return task is Task.GENERATION
+
+    @classmethod
+    def clear(cls, folder: Path) -> None:
+        """Remove the images and the contact sheet."""
+        _staging(folder).clear()
+        (folder / CONTACT_SHEET).unlink(missing_ok=True)
+
     def __init__(self, folder: Path, loaded: LoadedModel) -> None:
-        check(self.name, loaded)
         super().__init__(folder, loaded)
-        self._images = Staging(self.folder, "images", ".png")
+        self._images = _staging(self.folder)
         self._tiles: list[Picture.Image] = []
         self._count = 0
 
@@ -43,8 +56,12 @@ class GeneratedPng(Writer):
         """Publish the images and the contact sheet."""
         self._images.publish()
         if self._tiles:
-            write_whole(self.folder / "contact-sheet.png", contact_sheet(self._tiles))
+            write_whole(self.folder / CONTACT_SHEET, contact_sheet(self._tiles))
 
     def discard(self) -> None:
         """Remove what was begun."""
         self._images.discard()
+
+
+def _staging(folder: Path) -> Staging:
+    return Staging(folder, "images", ".png")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ..model_folder import write_whole
 
@@ -80,6 +80,11 @@ def count(value: int) -> str:
     return f"{value:,}".replace(",", "\u2009")
 
 
+def breakable(name: str) -> Markup:
+    """Let a long name break after its underscores, not in the middle of a word."""
+    return escape(name).replace("_", Markup("_<wbr>"))
+
+
 _ENVIRONMENT = jinja2.Environment(
     loader=jinja2.PackageLoader("medplug.writers"),
     autoescape=True,
@@ -87,4 +92,4 @@ _ENVIRONMENT = jinja2.Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_ENVIRONMENT.filters.update(percent=percent, number=number, count=count)
+_ENVIRONMENT.filters.update(breakable=breakable, percent=percent, number=number, count=count)

@@ -30,9 +30,15 @@ class JsonLines(Writer):
 
     name: ClassVar[str] = "json"
 
+    @classmethod
+    def clear(cls, folder: Path) -> None:
+        """Remove `results.jsonl` and its arrays."""
+        (folder / RESULTS).unlink(missing_ok=True)
+        _staging(folder).clear()
+
     def __init__(self, folder: Path, loaded: LoadedModel) -> None:
         super().__init__(folder, loaded)
-        self._arrays = Staging(self.folder, "arrays", ".npy")
+        self._arrays = _staging(self.folder)
         self._hidden = self.folder / f".{RESULTS}.{os.getpid()}.part"
         self._stream = self._hidden.open("wb")
         self._count = 0
@@ -66,6 +72,10 @@ class JsonLines(Writer):
         self._stream.close()
         self._hidden.unlink(missing_ok=True)
         self._arrays.discard()
+
+
+def _staging(folder: Path) -> Staging:
+    return Staging(folder, "arrays", ".npy")
 
 
 class _Arrays:

@@ -30,15 +30,22 @@ class Staging:
     def publish(self) -> None:
         """Move the files to their place; an earlier run's are removed, and nothing else is touched."""
         made = sorted(self._hidden.iterdir()) if self._hidden.is_dir() else []
-        if self.folder.is_dir():
-            for old in self.folder.iterdir():
-                if self._own.fullmatch(old.name):
-                    old.unlink()
+        self.clear()
         if made:
             self.folder.mkdir(exist_ok=True)
         for file in made:
             file.replace(self.folder / file.name)
         self.discard()
+
+    def clear(self) -> None:
+        """Remove an earlier run's files, and their folder if nothing else is in it."""
+        if not self.folder.is_dir():
+            return
+        for old in self.folder.iterdir():
+            if self._own.fullmatch(old.name):
+                old.unlink()
+        if not any(self.folder.iterdir()):
+            self.folder.rmdir()
 
     def discard(self) -> None:
         """Forget everything that has not been published."""

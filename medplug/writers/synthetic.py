@@ -10,8 +10,6 @@ from PIL import Image as Picture
 from PIL import ImageDraw, ImageFont
 
 from ..errors import CallError
-from ..model import Task
-from ..model_folder import LoadedModel
 from ..result import Generated, Result
 from .pictures import png
 
@@ -19,15 +17,6 @@ NOTICE = "SYNTHETIC IMAGE - NOT A PATIENT"
 SHEET = 100
 """How many images a contact sheet shows at most."""
 _TILE, _GAP, _STRIP = 128, 4, 24
-
-
-def check(writer: str, loaded: LoadedModel) -> None:
-    """Raise `CallError` unless the model generates images."""
-    if loaded.model.task is not Task.GENERATION:
-        raise CallError(
-            f"--write {writer} is for generated images, and {loaded.model.name} is a {loaded.model.task.value} model: "
-            f"use json or html"
-        )
 
 
 def generated(result: Result) -> Generated:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
 
+from ..model import Task
 from ..model_folder import LoadedModel
 from ..session import Answer
 
@@ -19,6 +20,19 @@ class Writer(ABC):
     """
 
     name: ClassVar[str]
+
+    @classmethod
+    def suits(cls, task: Task) -> bool:
+        """Whether this writer has a form for what models for `task` answer."""
+        return True
+
+    @classmethod
+    def clear(cls, folder: Path) -> None:
+        """Remove what an earlier run of this writer left in `folder`, and nothing else.
+
+        Called when a run that writes other things has overwritten that run.
+        """
+        return
 
     def __init__(self, folder: Path, loaded: LoadedModel) -> None:
         self.folder = Path(folder)

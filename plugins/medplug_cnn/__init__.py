@@ -20,7 +20,7 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     `cutmix` is the share of the batches that get boxes of each other pasted in, instead of being blended by `mixup`.
     """
 
-    size: int = 128
+    size: int = 96
     dims: Literal[2, 3] = 2
     channels: int = 1
     width: int = 32
@@ -43,10 +43,10 @@ class Cnn(medplug.Trainable):
     options: CnnOptions
 
     def fit_options(self, survey: medplug.Survey) -> CnnOptions:
-        """See small images as they are and larger ones at 128 (2-D) or 48 (3-D); colour is read as grey."""
+        """See small images as they are and larger ones at 96 (2-D) or 48 (3-D); colour is read as grey."""
         dims: Literal[2, 3] = 2 if len(survey.shape) == 2 else 3
         longest = max(survey.shape)
-        limit = 128 if dims == 2 else 48
+        limit = 96 if dims == 2 else 48
         return self.options.replace(
             dims=dims,
             size=min(longest, limit),
@@ -88,7 +88,7 @@ class Cnn(medplug.Trainable):
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise: small images are learnt by heart sooner."""
         return medplug.Recipe(
-            epochs=60 if self.options.size >= 64 else 20,
+            epochs=50 if self.options.size >= 64 else 20,
             batch_size=32,
             decay=0.4,
             ema=0.995,
@@ -135,7 +135,7 @@ class Cnn(medplug.Trainable):
             {"params": weights, "weight_decay": self.options.weight_decay},
             {"params": others, "weight_decay": 0.0},
         ]
-        return {"main": AdamW(groups, lr=self.options.learning_rate, betas=(0.9, 0.99))}
+        return {"main": AdamW(groups, lr=self.options.learning_rate, betas=(0.9, 0.99), fused=True)}
 
     def training_step(self, network: nn.Module, batch: medplug.Batch, loop: medplug.Loop) -> Mapping[str, Tensor]:
         """Minimise the cross-entropy with mixed images and smoothed labels."""

@@ -18,7 +18,7 @@ _POOL: dict[int, type[nn.AvgPool2d] | type[nn.AvgPool3d]] = {2: nn.AvgPool2d, 3:
 
 def stem_stride(size: int) -> int:
     """How much the stem shrinks an image whose shortest side is `size` pixels: 1, 2 or 4."""
-    return 1 if size < 64 else 2 if size < 128 else 4
+    return 1 if size < 64 else 2 if size < 96 else 4
 
 
 class ResidualBlock(nn.Module):

@@ -40,6 +40,10 @@ def _decode(dataset: FileDataset, frame: int | None, *, raw: bool) -> NDArray[An
     return np.asarray(pixels)
 
 
+_PART = 2**17
+"""Values that are read and cleared at a time: the second-level cache still holds them."""
+
+
 @dataclass(frozen=True)
 class PixelFile:
     """A file whose header has been read and checked; `name` is what errors call it. `grey` where its pixels are so."""
@@ -102,20 +106,29 @@ class GreyPixels:
     def read(self, path: str, frame: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels | None:
         """The pixels as [1, *shape], which `frame` frames of that shape precede; None where the file has changed."""
         pixels = np.empty((1, *shape), dtype)
-        left = pixels.data.cast("B")
+        flat = pixels.reshape(-1)
         with Path(path).open("rb", buffering=0) as file:
             if stamp_of(file.fileno()) != self.stamp:
                 return None
             file.seek(self.offset + frame * pixels.nbytes)
-            while left:
-                count = file.readinto(left)
-                if not count:
-                    return None
-                left = left[count:]
-        if self.unused:
-            pixels <<= self.unused
-            pixels >>= self.unused
+            for start in range(0, flat.size, _PART):
+                part = flat[start : start + _PART]
+                left = part.data.cast("B")
+                while left:
+                    count = file.readinto(left)
+                    if not count:
+                        return None
+                    left = left[count:]
+                self._clear_unused(part)
         return pixels
+
+    def _clear_unused(self, values: Pixels) -> None:
+        """Fill the bits above each value with its sign, or with zeros."""
+        if self.unused and values.dtype.kind == "u":
+            values &= np.iinfo(values.dtype).max >> self.unused
+        elif self.unused:
+            values <<= self.unused
+            values >>= self.unused
 
 
 def _coloured(indices: NDArray[Any], dataset: FileDataset) -> NDArray[Any]:

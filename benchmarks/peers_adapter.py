@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from medplug import _kernels
 
 NAME = "medplug"
+VARIANTS = ["exact", "fast"]
 
 
 def to_stored(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -38,6 +39,7 @@ def prepare(item: str, spec: Mapping[str, Any], threads: int) -> Callable[[Mappi
         "before": [before],
         "after": [after],
         "filter": "linear" if spec["filter"] in ("bilinear", "point-trilinear") else "antialias",
+        "quality": spec.get("variant", "exact"),
         "border": "constant" if spec.get("border") == "constant" else "edge",
         "fill": [spec["fill_hu"] - spec["intercept"] if after_resampling else 0.0],
         "threads": threads,

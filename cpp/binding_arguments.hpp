@@ -171,15 +171,22 @@ inline Border border_of(const std::string& name) {
     refuse("no border named '" + name + "'; there are edge, constant");
 }
 
+inline bool is_fast(const std::string& quality) {
+    if (quality == "exact" || quality == "fast") {
+        return quality == "fast";
+    }
+    refuse("no quality named '" + quality + "'; there are exact, fast");
+}
+
 // What one call says besides its arrays. Sequences and their items may run code of the caller's, which may change the
 // arrays: so they are read first, and `check` follows once the arrays are known. Keeps alive what the kernels point to
 // while the GIL is free.
 class Arguments {
   public:
     Arguments(const py::sequence& before, const py::sequence& after, const std::string& filter,
-              const std::string& border, const py::sequence& fill, std::int64_t threads)
+              const std::string& border, const std::string& quality, const py::sequence& fill, std::int64_t threads)
         : before_items_(before), after_items_(after), fill_(numbers_of(fill, "fill")), filter_(filter_of(filter)),
-          border_(border_of(border)), threads_(check_threads(threads)) {}
+          border_(border_of(border)), fast_(is_fast(quality)), threads_(check_threads(threads)) {}
 
     void check(const py::object& matrix, std::int64_t stored_channels, std::int64_t channels) {
         matrix_ = matrix_of(matrix, stored_channels, channels);
@@ -192,8 +199,8 @@ class Arguments {
     }
 
     Resampling resampling(const Affine& to_stored) const {
-        return {to_stored,      filter_,       border_,     matrix_ ? matrix_->data() : nullptr,
-                before_.data(), after_.data(), fill_.data()};
+        return {to_stored,      filter_,       border_,      matrix_ ? matrix_->data() : nullptr,
+                before_.data(), after_.data(), fill_.data(), fast_};
     }
     int threads() const { return threads_; }
 
@@ -202,6 +209,7 @@ class Arguments {
     std::vector<double> fill_;
     Filter filter_;
     Border border_;
+    bool fast_;
     int threads_;
     std::optional<std::vector<double>> matrix_;
     std::vector<Tone> before_, after_;

@@ -13,9 +13,9 @@ namespace {
 
 void resample_python(const py::object& stored_object, const py::object& out_object, const py::object& to_stored,
                      const py::object& matrix, const py::sequence& before, const py::sequence& after,
-                     const std::string& filter, const std::string& border, const py::sequence& fill,
-                     std::int64_t threads) {
-    Arguments arguments(before, after, filter, border, fill, threads);
+                     const std::string& filter, const std::string& border, const std::string& quality,
+                     const py::sequence& fill, std::int64_t threads) {
+    Arguments arguments(before, after, filter, border, quality, fill, threads);
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() != 3 && stored.ndim() != 4) {
         refuse("stored has shape " + shape_of(stored) + "; [channels, (slices,) rows, columns] is needed");
@@ -34,9 +34,9 @@ void resample_python(const py::object& stored_object, const py::object& out_obje
 
 void resample_batch_python(const py::object& stored_object, const py::object& out_object, const py::object& to_stored,
                            const py::object& matrix, const py::sequence& before, const py::sequence& after,
-                           const std::string& filter, const std::string& border, const py::sequence& fill,
-                           std::int64_t threads) {
-    Arguments arguments(before, after, filter, border, fill, threads);
+                           const std::string& filter, const std::string& border, const std::string& quality,
+                           const py::sequence& fill, std::int64_t threads) {
+    Arguments arguments(before, after, filter, border, quality, fill, threads);
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() != 4 && stored.ndim() != 5) {
         refuse("stored has shape " + shape_of(stored) + "; [images, channels, (slices,) rows, columns] is needed");
@@ -127,8 +127,9 @@ PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
         .def_property_readonly("scale", [](const py::object& self) { return self_tone(self).scale; })
         .def_property_readonly("offset", [](const py::object& self) { return self_tone(self).offset; });
     m.def("resample", &resample_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(), "matrix"_a = py::none(),
-          "before"_a, "after"_a, "filter"_a, "border"_a, "fill"_a, "threads"_a = 1);
+          "before"_a, "after"_a, "filter"_a, "border"_a, "quality"_a = "exact", "fill"_a, "threads"_a = 1);
     m.def("resample_batch", &resample_batch_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(),
-          "matrix"_a = py::none(), "before"_a, "after"_a, "filter"_a, "border"_a, "fill"_a, "threads"_a = 1);
+          "matrix"_a = py::none(), "before"_a, "after"_a, "filter"_a, "border"_a, "quality"_a = "exact", "fill"_a,
+          "threads"_a = 1);
     m.def("percentiles", &percentiles_python, "stored"_a, "q"_a, py::kw_only(), "threads"_a = 1);
 }

@@ -87,6 +87,7 @@ void fuzz_resample(Input& input) {
     const Affine map = affine_of(input, volume);
     const auto filter = static_cast<Filter>(input.between(0, 2));
     const auto border = static_cast<Border>(input.between(0, 1));
+    const bool fast = input.flag();
     std::vector<std::vector<float>> tables(static_cast<std::size_t>(2 * channels));
     std::vector<Tone> before, after;
     std::vector<double> fill;
@@ -97,8 +98,8 @@ void fuzz_resample(Input& input) {
         fill.push_back(input.number());
     }
     const Image<Stored> image(input, stored_channels, shape);
-    const Resampling how{map,           filter,       border,     mixes ? matrix.data() : nullptr,
-                         before.data(), after.data(), fill.data()};
+    const Resampling how{map,           filter,       border,      mixes ? matrix.data() : nullptr,
+                         before.data(), after.data(), fill.data(), fast};
 
     const auto size = static_cast<std::size_t>(channels * out_shape[0] * out_shape[1] * out_shape[2]);
     std::vector<float> alone(size, NAN), together(size, -1.0f);

@@ -15,7 +15,7 @@ from .augmentation import Draw
 from .case import Image, Pixels
 from .errors import PluginError, PreprocessingError
 from .geometry import Grid, compose, transform
-from .preprocessing import Constant, FitPercentiles, Normalize, Percentiles, Preprocessing, Range, Stored
+from .preprocessing import Constant, FitPercentiles, Normalize, Percentiles, Preprocessing, Quality, Range, Stored
 from .tone import curves as curves_of
 from .tone import modality, percentile_range
 
@@ -39,6 +39,7 @@ class Plan:
     fill: tuple[float, ...]
     border: Literal["edge", "constant"]
     filter: Filter
+    quality: Quality = "exact"
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -58,6 +59,7 @@ class Plan:
             after=self.after,
             filter=self.filter,
             border=self.border,
+            quality=self.quality,
             fill=self.fill,
             threads=threads,
         )
@@ -139,6 +141,7 @@ def plan(
         fill=tuple(fill),
         border="constant" if isinstance(border, Constant) else "edge",
         filter=preprocessing.filter,
+        quality=preprocessing.quality,
     )
 
 

@@ -21,7 +21,11 @@ struct Affine {
 // Whether the linear part loses a dimension. Rows and columns are scaled to unit length first, one way and
 // the other, so that neither tiny nor very unequal pixels look singular.
 inline bool is_singular(const Affine& affine) noexcept {
-    const auto unit_determinant = [](std::array<std::array<double, 3>, 3> m) {
+    const auto determinant = [](const std::array<std::array<double, 3>, 3>& m) {
+        return m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
+               m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
+    };
+    const auto unit_determinant = [&](std::array<std::array<double, 3>, 3> m) {
         for (auto& row : m) {
             const double length = std::hypot(row[0], row[1], row[2]);
             if (!(length > 0)) {
@@ -31,17 +35,27 @@ inline bool is_singular(const Affine& affine) noexcept {
                 value /= length;
             }
         }
-        return std::abs(m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) -
-                        m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
-                        m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]));
+        return std::abs(determinant(m));
     };
+    // The quick answer: scaled by its largest entry, a row is at most a square root of 3 from unit length.
+    constexpr double kLeast = 1e-12;
+    auto scaled = affine.linear;
+    for (auto& row : scaled) {
+        const double largest = std::max({std::abs(row[0]), std::abs(row[1]), std::abs(row[2])});
+        for (double& value : row) {
+            value /= largest > 0 ? largest : 1.0;
+        }
+    }
+    if (std::abs(determinant(scaled)) > 6.0 * kLeast) {
+        return false;
+    }
     auto transposed = affine.linear;
     for (std::size_t i = 0; i < 3; ++i) {
         for (std::size_t j = 0; j < 3; ++j) {
             transposed[i][j] = affine.linear[j][i];
         }
     }
-    return std::max(unit_determinant(affine.linear), unit_determinant(transposed)) < 1e-12;
+    return std::max(unit_determinant(affine.linear), unit_determinant(transposed)) < kLeast;
 }
 
 // Finds, for each output axis, the one stored axis that it moves along. False where some axis moves along

@@ -55,12 +55,12 @@ void resample(const StoredView<Stored>& stored, const Resampling& how, const Out
     }
     const std::array<Axis, 3> axes = how.axes(stored.shape);
     StoredView<Stored> turned = stored;
-    const auto table = [&](std::size_t j) {
+    const auto map = [&](std::size_t j) {
         turned.shape[j] = stored.shape[axis[j]];
         turned.strides[j] = stored.strides[axis[j]];
-        return TapTable(axes[axis[j]], how.to_stored.linear[axis[j]][j], how.to_stored.shift[axis[j]], out.shape[j]);
+        return AxisMap{axes[axis[j]], how.to_stored.linear[axis[j]][j], how.to_stored.shift[axis[j]], out.shape[j]};
     };
-    const std::array<TapTable, 3> tables{table(0), table(1), table(2)};
+    const TapTables tables({map(0), map(1), map(2)});
     if constexpr (std::is_integral_v<Stored>) {
         if (resample_words(turned, how, tables, out, threads) || resample_volume(turned, how, tables, out, threads)) {
             return;

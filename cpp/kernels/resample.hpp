@@ -24,6 +24,7 @@ struct Resampling {
     const Tone* before;
     const Tone* after;
     const double* fill;
+    bool fast; // where it pays, from an image half as large: within 48 dB of the exact answer
 
     std::array<Axis, 3> axes(const Shape& stored) const noexcept;
 };
@@ -42,7 +43,7 @@ void resample_batch(const BatchView<Stored>& batch, const Resampling& how, const
 // For maps that move every output axis along one stored axis; table j holds the taps of output axis j, and
 // the axes of `stored` are in the output's order.
 template <class Stored>
-void resample_separable(const StoredView<Stored>& stored, const Resampling& how, const std::array<TapTable, 3>& tables,
+void resample_separable(const StoredView<Stored>& stored, const Resampling& how, const TapTables& tables,
                         const OutputView& out, int threads);
 
 // For any map of full rank.

@@ -115,7 +115,7 @@ struct Separable {
 } // namespace
 
 template <class Stored>
-void resample_separable(const StoredView<Stored>& stored, const Resampling& how, const std::array<TapTable, 3>& tables,
+void resample_separable(const StoredView<Stored>& stored, const Resampling& how, const TapTables& tables,
                         const OutputView& out, int threads) {
     const Window columns = tables[2].reach(0, out.shape[2]);
     const Blocks blocks(columns, out.shape);
@@ -136,7 +136,7 @@ void resample_separable(const StoredView<Stored>& stored, const Resampling& how,
 }
 
 #define MEDPLUG_INSTANTIATE(Stored)                                                                                    \
-    template void resample_separable(const StoredView<Stored>&, const Resampling&, const std::array<TapTable, 3>&,     \
+    template void resample_separable(const StoredView<Stored>&, const Resampling&, const TapTables&,                   \
                                      const OutputView&, int);
 MEDPLUG_INSTANTIATE(std::uint8_t)
 MEDPLUG_INSTANTIATE(std::int8_t)

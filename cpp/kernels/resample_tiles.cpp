@@ -19,16 +19,46 @@ constexpr double kMostSupport = kMostPairs - 2;
 constexpr std::int64_t kMostAxis = std::int64_t{1} << 20; // positions fit an integer
 
 template <class Stored>
-auto pack_kernel() noexcept {
+auto pack_kernel(bool halved) noexcept {
     if constexpr (std::is_same_v<Stored, std::uint8_t>) {
-        return kernels().pack_rows_uint8;
+        return halved ? kernels().pack_halves_uint8 : kernels().pack_rows_uint8;
     } else if constexpr (std::is_same_v<Stored, std::int8_t>) {
-        return kernels().pack_rows_int8;
+        return halved ? kernels().pack_halves_int8 : kernels().pack_rows_int8;
     } else if constexpr (std::is_same_v<Stored, std::uint16_t>) {
-        return kernels().pack_rows_uint16;
+        return halved ? kernels().pack_halves_uint16 : kernels().pack_rows_uint16;
     } else {
-        return kernels().pack_rows_int16;
+        return halved ? kernels().pack_halves_int16 : kernels().pack_rows_int16;
     }
+}
+
+// The image that outputs are made from: the stored one, or in the fast quality one half as large, each of whose pixels
+// is the mean of two by two.
+struct Level {
+    Affine map;
+    std::array<Axis, 3> axes;
+    bool halved;
+
+    Level(const Resampling& how, const Shape& stored) noexcept
+        : map(how.to_stored), axes(how.axes(stored)),
+          halved(how.fast && std::min(axes[1].support, axes[2].support) >= kLeastHalved) {
+        for (std::size_t i = 1; halved && i < 3; ++i) {
+            for (double& step : map.linear[i]) {
+                step /= 2;
+            }
+            map.shift[i] = (map.shift[i] - 0.5) / 2;
+            axes[i].size = (axes[i].size + 1) / 2;
+            // A triangle's variance is a sixth of its support squared and that of two pixels a quarter, so that one
+            // after the other have the exact triangle's.
+            axes[i].support = std::sqrt(axes[i].support * axes[i].support / 4 - 0.375);
+        }
+    }
+
+    static constexpr double kLeastHalved = 2.8; // below it the answer would be further than 48 dB off
+};
+
+// How many bits the sum of four words has too many.
+int halving_shift(std::int64_t high) noexcept {
+    return high > 16383 ? 2 : high > 8191 ? 1 : 0;
 }
 
 // One stored axis: how wide its windows are and how far positions may go before nothing changes any more.
@@ -62,24 +92,26 @@ struct Tiles {
     const OutputView& out;
     const std::vector<WordChannel>& channels;
     const std::vector<std::int64_t>& slices; // the stored one of each of the output's
+    Level level;
     PlaneAxis rows, columns;
     std::int64_t size = kTile;
     int pairs, octets;
     bool linear; // both triangles are one pixel wide either way
 
     Tiles(const StoredView<Stored>& from, const Resampling& resampling, const OutputView& to,
-          const std::vector<WordChannel>& word_channels, const std::vector<std::int64_t>& stored_slices,
-          const std::array<Axis, 3>& axes)
-        : stored(from), how(resampling), out(to), channels(word_channels), slices(stored_slices), rows(axes[1], 2),
-          columns(axes[2], kColumnPad), pairs(static_cast<int>(rows.taps / 2 + 1)),
-          octets(static_cast<int>((columns.taps + 7) / 8)), linear(rows.support == 1.0 && columns.support == 1.0) {
+          const std::vector<WordChannel>& word_channels, const std::vector<std::int64_t>& stored_slices)
+        : stored(from), how(resampling), out(to), channels(word_channels), slices(stored_slices),
+          level(resampling, from.shape), rows(level.axes[1], 2), columns(level.axes[2], kColumnPad),
+          pairs(static_cast<int>(rows.taps / 2 + 1)), octets(static_cast<int>((columns.taps + 7) / 8)),
+          linear(rows.support == 1.0 && columns.support == 1.0) {
+        size *= level.halved ? 2 : 1; // as many stored pixels' worth
         while (size > 1 && packed_pairs() * pitch() > kMostPacked) {
             size /= 2;
         }
     }
 
     double travel(std::size_t axis) const noexcept {
-        const auto& along = how.to_stored.linear[axis];
+        const auto& along = level.map.linear[axis];
         return (std::abs(along[1]) + std::abs(along[2])) * static_cast<double>(size - 1);
     }
     std::int64_t pitch() const noexcept { return columns.reach(travel(2)) + 8 * octets; }
@@ -90,8 +122,8 @@ struct Tiles {
     }
 
     double position(std::size_t axis, std::int64_t slice, std::int64_t row, std::int64_t column) const noexcept {
-        const auto& along = how.to_stored.linear[axis];
-        return along[0] * static_cast<double>(slice) + along[1] * static_cast<double>(row) + how.to_stored.shift[axis] +
+        const auto& along = level.map.linear[axis];
+        return along[0] * static_cast<double>(slice) + along[1] * static_cast<double>(row) + level.map.shift[axis] +
                along[2] * static_cast<double>(column);
     }
 
@@ -131,22 +163,26 @@ struct Tiles {
         if (those_rows.count == 0 || those_columns.count == 0) {
             return;
         }
+        const std::int64_t each = level.halved ? 2 : 1; // stored pixels, either way, in one of the level's
         RowPack job{};
         job.stride = stored.strides[1];
         job.advance = advance;
-        job.columns = those_columns.count;
+        job.columns = std::min(each * those_columns.count, stored.shape[2] - each * those_columns.first);
         job.tone = &channel.tone;
         job.pitch = pitch();
+        job.shift = halving_shift(channel.tone.high);
+        const std::int64_t stop = those_rows.first + those_rows.count;
         const auto pack_from = [&](std::int64_t upper, std::int64_t pairs_here) { // `upper` may be one above the image
-            job.rows = stored.row(channel.stored, slice, upper) +
-                       those_columns.first * static_cast<std::int64_t>(sizeof(Stored));
+            job.rows = stored.row(channel.stored, slice, each * upper) +
+                       each * those_columns.first * static_cast<std::int64_t>(sizeof(Stored));
             job.pairs = pairs_here;
+            const std::int64_t last = job.missing_lower ? upper : upper + 2 * pairs_here - 1;
+            job.lone = last == rows.last && stored.shape[1] % 2 != 0;
             job.packed = packed + (upper - beneath_rows.first) / advance * job.pitch + those_columns.first -
                          beneath_columns.first;
-            pack_kernel<Stored>()(job);
+            pack_kernel<Stored>(level.halved)(job);
         };
         std::int64_t row = those_rows.first;
-        const std::int64_t stop = those_rows.first + those_rows.count;
         if (advance == 2 && (row - beneath_rows.first) % 2 != 0) {
             job.missing_upper = true;
             pack_from(row - 1, 1);
@@ -169,8 +205,8 @@ struct Tiles {
         TileAxis result{};
         const auto first = static_cast<double>(beneath.first);
         result.position = position(index, begin[0], begin[1], begin[2]) - first;
-        result.down = how.to_stored.linear[index][1];
-        result.step = static_cast<float>(how.to_stored.linear[index][2]);
+        result.down = level.map.linear[index][1];
+        result.step = static_cast<float>(level.map.linear[index][2]);
         result.support = static_cast<float>(along.support);
         result.slopes = slopes;
         result.low = static_cast<float>(along.low - first);
@@ -193,8 +229,10 @@ struct Tiles {
         job.height = end[1] - begin[1];
         job.out = out.row(c, begin[0], begin[1]) + begin[2];
         job.out_stride = out.shape[2];
-        const double scale =
-            std::min(32767.0, 2147483647.0 / (static_cast<double>(channel.tone.high) * (rows.support + 1.0)));
+        const int shift = halving_shift(channel.tone.high);
+        const std::int64_t high = level.halved ? (4 * std::int64_t{channel.tone.high} + (1 << shift >> 1)) >> shift
+                                               : std::int64_t{channel.tone.high};
+        const double scale = std::min(32767.0, 2147483647.0 / (static_cast<double>(high) * (rows.support + 1.0)));
         job.weight_scale = static_cast<float>(scale);
         std::array<float, 2 * kMostPairs> row_slopes, column_slopes;
         const auto used = static_cast<std::size_t>(std::max<std::int64_t>(2 * pairs, columns.taps));
@@ -209,7 +247,7 @@ struct Tiles {
         job.edges =
             beyond(beneath_rows, rows) || beyond(beneath_columns, columns) || (linear && how.border == Border::edge);
         job.fills = how.border == Border::constant;
-        job.gain = static_cast<float>(channel.gain);
+        job.gain = static_cast<float>(level.halved ? std::ldexp(channel.gain, shift - 2) : channel.gain);
         job.bias = static_cast<float>(channel.bias);
         job.background = static_cast<float>(channel.background);
 
@@ -267,7 +305,7 @@ bool resample_tiles(const StoredView<Stored>& stored, const Resampling& how, con
         return false;
     }
     const std::array<Axis, 3> axes = how.axes(stored.shape);
-    const TapTable slice_taps(axes[0], how.to_stored.linear[0][0], how.to_stored.shift[0], out.shape[0]);
+    const TapTable slice_taps({axes[0], how.to_stored.linear[0][0], how.to_stored.shift[0], out.shape[0]});
     const std::vector<WordChannel> channels = word_channels(stored, how, out.channels);
     if (channels.empty() || !copies_slices(slice_taps, out.shape[0]) || !worth_copying(stored)) {
         return false;
@@ -277,7 +315,7 @@ bool resample_tiles(const StoredView<Stored>& stored, const Resampling& how, con
         slices.push_back(window.first);
     }
     const WholeRows<Stored> whole(stored);
-    const Tiles<Stored> tiles(whole.view(), how, out, channels, slices, axes);
+    const Tiles<Stored> tiles(whole.view(), how, out, channels, slices);
     const std::int64_t down = tile_count(out.shape[1], tiles.size);
     const std::int64_t across = tile_count(out.shape[2], tiles.size);
     const std::int64_t items = out.channels * out.shape[0] * down * across;
@@ -308,14 +346,20 @@ bool resample_tiles_batch(const BatchView<Stored>& batch, const Resampling& how,
     const std::vector<std::int64_t> slices{0};
     std::int64_t most = 0;
     const auto tiles_of = [&](const StoredView<Stored>& stored, const Resampling& mapped, const OutputView& target) {
-        return Tiles<Stored>(stored, mapped, target, channels, slices, mapped.axes(stored.shape));
+        return Tiles<Stored>(stored, mapped, target, channels, slices);
+    };
+    const auto copies_slice = [&](const Affine& map) {
+        Resampling mapped = how;
+        mapped.to_stored = map;
+        return copies_slices(TapTable({mapped.axes(first.shape)[0], map.linear[0][0], map.shift[0], 1}), 1);
     };
     for (std::int64_t i = 0; i < batch.count; ++i) {
         Resampling mapped = how;
         mapped.to_stored = maps[i];
         std::array<std::size_t, 3> axis{}; // a map along the axes has a faster path
-        const TapTable slice(mapped.axes(first.shape)[0], maps[i].linear[0][0], maps[i].shift[0], 1);
-        if (!suits(mapped, first.shape) || find_stored_axes(maps[i], out.shape, axis) || !copies_slices(slice, 1)) {
+        const bool moved = i == 0 || maps[i].linear[0] != maps[0].linear[0] || maps[i].shift[0] != maps[0].shift[0];
+        if (!suits(mapped, first.shape) || find_stored_axes(maps[i], out.shape, axis) ||
+            (moved && !copies_slice(maps[i]))) {
             return false;
         }
         most = std::max(most, tiles_of(first, mapped, out).scratch_bytes());

@@ -61,7 +61,7 @@ std::vector<Turn> turns_of(const TapTable& slices, std::int64_t outputs) {
 template <class Stored>
 struct Volume {
     const StoredView<Stored>& stored;
-    const std::array<TapTable, 3>& tables;
+    const TapTables& tables;
     const OutputView& out;
     const std::vector<LerpChannel>& channels;
     const ColumnPairs& pairs;
@@ -191,12 +191,12 @@ bool has_at_most_two_taps(const TapTable& taps) noexcept {
 } // namespace
 
 template <class Stored>
-bool resample_volume(const StoredView<Stored>& stored, const Resampling& how, const std::array<TapTable, 3>& tables,
+bool resample_volume(const StoredView<Stored>& stored, const Resampling& how, const TapTables& tables,
                      const OutputView& out, int threads) {
     const Shape& shape = out.shape;
     if (how.filter == Filter::nearest || stored.shape[2] < 2 ||
         stored.shape[2] > std::numeric_limits<std::int32_t>::max() || shape[2] > kWidest ||
-        !std::all_of(tables.begin(), tables.end(), has_at_most_two_taps)) {
+        !(has_at_most_two_taps(tables[0]) && has_at_most_two_taps(tables[1]) && has_at_most_two_taps(tables[2]))) {
         return false;
     }
     const auto channels = lerp_channels<Stored>(how, out.channels, stored.channels);
@@ -232,8 +232,8 @@ bool resample_volume(const StoredView<Stored>& stored, const Resampling& how, co
 }
 
 #define MEDPLUG_INSTANTIATE(Stored)                                                                                    \
-    template bool resample_volume(const StoredView<Stored>&, const Resampling&, const std::array<TapTable, 3>&,        \
-                                  const OutputView&, int);
+    template bool resample_volume(const StoredView<Stored>&, const Resampling&, const TapTables&, const OutputView&,   \
+                                  int);
 MEDPLUG_INSTANTIATE(std::uint8_t)
 MEDPLUG_INSTANTIATE(std::int8_t)
 MEDPLUG_INSTANTIATE(std::uint16_t)

@@ -9,7 +9,7 @@ namespace medplug {
 // output is off by at most 2^-13 of the spread of the values around it (the border's constant included) and 2^-22 of
 // the largest.
 template <class Stored>
-bool resample_volume(const StoredView<Stored>& stored, const Resampling& how, const std::array<TapTable, 3>& tables,
+bool resample_volume(const StoredView<Stored>& stored, const Resampling& how, const TapTables& tables,
                      const OutputView& out, int threads);
 
 } // namespace medplug

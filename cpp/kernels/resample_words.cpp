@@ -2,6 +2,7 @@
 // floats. It serves what most images are, a clamped window over contiguous rows; everything else takes the exact path.
 #include "resample_words.hpp"
 
+#include "kept.hpp"
 #include "row_plan.hpp"
 #include "scratch.hpp"
 #include "whole_rows.hpp"
@@ -13,6 +14,7 @@ namespace medplug {
 
 namespace {
 
+constexpr std::int64_t kMostWeights = std::int64_t{1} << 22; // along the columns
 constexpr std::int64_t kMostColumns = std::int64_t{1} << 14; // bounds a thread's scratch memory to 2 MiB
 
 template <class Stored>
@@ -30,7 +32,14 @@ auto row_kernel() noexcept {
 
 // A channel together with the weights of its rows, whose bits depend on its words.
 struct PlannedChannel : WordChannel {
-    RowPlan rows;
+    std::shared_ptr<const RowPlan> rows;
+};
+
+struct RowPlanKey {
+    AxisMap map;
+    std::int64_t most;
+
+    bool operator==(const RowPlanKey& other) const noexcept { return map == other.map && most == other.most; }
 };
 
 struct Scratch {
@@ -42,7 +51,7 @@ template <class Stored>
 struct Words {
     const StoredView<Stored>& stored;
     const Resampling& how;
-    const std::array<TapTable, 3>& tables;
+    const TapTables& tables;
     const OutputView& out;
     Window columns;
     const ColumnPlan& column_plan;
@@ -57,12 +66,12 @@ struct Words {
         auto* carried = reinterpret_cast<std::int32_t*>(turned + padded * kPanel);
         sum_rows(channel, slice, begin, end, padded, panel, carried);
 
-        const bool reversed = channel.rows.reversed;
+        const bool reversed = channel.rows->reversed;
         const std::int64_t row = reversed ? out.shape[1] - 1 - begin : begin;
-        kernels().sum_columns({panel, columns.count, turned, column_plan.weights.data(), tables[2].offsets.data(),
-                               column_plan.first.data(), column_plan.count.data(), out.shape[2],
-                               static_cast<float>(channel.gain), static_cast<float>(channel.bias),
-                               out.row(c, slice, row), reversed ? -out.shape[2] : out.shape[2], end - begin});
+        kernels().sum_columns({panel, columns.count, turned, column_plan.weights.data(), column_plan.first.data(),
+                               column_plan.taps, out.shape[2], static_cast<float>(channel.gain),
+                               static_cast<float>(channel.bias), out.row(c, slice, row),
+                               reversed ? -out.shape[2] : out.shape[2], end - begin});
         for (std::int64_t i = begin; i < end; ++i) {
             finish_row(channel, c, slice, reversed ? out.shape[1] - 1 - i : i);
         }
@@ -70,7 +79,7 @@ struct Words {
 
     void sum_rows(const PlannedChannel& channel, std::int64_t slice, std::int64_t begin, std::int64_t end,
                   std::int64_t padded, float* panel, std::int32_t* carried) const noexcept {
-        const RowPlan& plan = channel.rows;
+        const RowPlan& plan = *channel.rows;
         const std::byte* origin = stored.row(channel.stored, tables[0][slice].first, 0) +
                                   columns.first * static_cast<std::int64_t>(sizeof(Stored));
         RowSum job{};
@@ -117,25 +126,28 @@ struct Words {
 } // namespace
 
 template <class Stored>
-bool resample_words(const StoredView<Stored>& stored, const Resampling& how, const std::array<TapTable, 3>& tables,
+bool resample_words(const StoredView<Stored>& stored, const Resampling& how, const TapTables& tables,
                     const OutputView& out, int threads) {
     const Window columns = tables[2].reach(0, out.shape[2]);
     if (how.filter == Filter::nearest || columns.count == 0 || columns.count > kMostColumns ||
-        !copies_slices(tables[0], out.shape[0]) || !worth_copying(stored)) {
+        ColumnPlan::taps_of(tables[2]) * out.shape[2] > kMostWeights || !copies_slices(tables[0], out.shape[0]) ||
+        !worth_copying(stored)) {
         return false;
     }
     std::vector<PlannedChannel> channels;
     for (WordChannel& channel : word_channels(stored, how, out.channels)) {
-        RowPlan rows(tables[1], out.shape[1], channel.tone.high);
-        channel.gain = std::ldexp(channel.gain, -rows.bits);
+        auto rows = Kept<RowPlanKey, RowPlan>::of({tables.maps[1], channel.tone.high},
+                                                  [&] { return RowPlan(tables[1], out.shape[1], channel.tone.high); });
+        channel.gain = std::ldexp(channel.gain, -rows->bits);
         channels.push_back({channel, std::move(rows)});
     }
     if (channels.empty()) {
         return false;
     }
-    const ColumnPlan column_plan(tables[2], out.shape[2], columns.first);
+    const auto column_plan =
+        Kept<AxisMap, ColumnPlan>::of(tables.maps[2], [&] { return ColumnPlan(tables[2], out.shape[2], columns); });
     const WholeRows<Stored> whole(stored);
-    const Words<Stored> kernel{whole.view(), how, tables, out, columns, column_plan, channels};
+    const Words<Stored> kernel{whole.view(), how, tables, out, columns, *column_plan, channels};
 
     const std::int64_t panels = (out.shape[1] + kPanel - 1) / kPanel;
     const std::int64_t items = out.channels * out.shape[0] * panels;
@@ -151,13 +163,13 @@ bool resample_words(const StoredView<Stored>& stored, const Resampling& how, con
     return true;
 }
 
-template bool resample_words(const StoredView<std::uint8_t>&, const Resampling&, const std::array<TapTable, 3>&,
-                             const OutputView&, int);
-template bool resample_words(const StoredView<std::int8_t>&, const Resampling&, const std::array<TapTable, 3>&,
-                             const OutputView&, int);
-template bool resample_words(const StoredView<std::uint16_t>&, const Resampling&, const std::array<TapTable, 3>&,
-                             const OutputView&, int);
-template bool resample_words(const StoredView<std::int16_t>&, const Resampling&, const std::array<TapTable, 3>&,
-                             const OutputView&, int);
+template bool resample_words(const StoredView<std::uint8_t>&, const Resampling&, const TapTables&, const OutputView&,
+                             int);
+template bool resample_words(const StoredView<std::int8_t>&, const Resampling&, const TapTables&, const OutputView&,
+                             int);
+template bool resample_words(const StoredView<std::uint16_t>&, const Resampling&, const TapTables&, const OutputView&,
+                             int);
+template bool resample_words(const StoredView<std::int16_t>&, const Resampling&, const TapTables&, const OutputView&,
+                             int);
 
 } // namespace medplug

@@ -108,16 +108,26 @@ std::int64_t RowPlan::append(const std::vector<std::int16_t>& of, const Window& 
     return begin;
 }
 
-ColumnPlan::ColumnPlan(const TapTable& taps, std::int64_t outputs, std::int64_t first_column) {
-    first.reserve(static_cast<std::size_t>(outputs));
-    count.reserve(static_cast<std::size_t>(outputs));
-    for (std::int64_t x = 0; x < outputs; ++x) {
-        first.push_back(taps[x].count == 0 ? 0 : static_cast<std::int32_t>(taps[x].first - first_column));
-        count.push_back(static_cast<std::int32_t>(taps[x].count));
+std::int64_t ColumnPlan::taps_of(const TapTable& table) noexcept {
+    std::int64_t most = 0;
+    for (const Window& window : table.windows) {
+        most = std::max(most, window.count);
     }
-    weights.reserve(taps.weights.size());
-    for (const double weight : taps.weights) {
-        weights.push_back(static_cast<float>(weight));
+    return most;
+}
+
+ColumnPlan::ColumnPlan(const TapTable& table, std::int64_t outputs, const Window& columns) : taps(taps_of(table)) {
+    first.reserve(static_cast<std::size_t>(outputs));
+    weights.resize(static_cast<std::size_t>(outputs * taps));
+    for (std::int64_t x = 0; x < outputs; ++x) {
+        const Window& window = table[x];
+        const std::int64_t wanted = window.count == 0 ? 0 : window.first - columns.first;
+        const std::int64_t from = std::min(wanted, columns.count - taps); // so that nothing beyond is read
+        first.push_back(static_cast<std::int32_t>(from));
+        float* own = weights.data() + x * taps + (wanted - from);
+        for (std::int64_t k = 0; k < window.count; ++k) {
+            own[k] = static_cast<float>(table.weights_of(x)[k]);
+        }
     }
 }
 

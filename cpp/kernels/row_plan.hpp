@@ -18,6 +18,8 @@ struct RowPlan {
     // `most` is the largest word that the tone gives; it bounds the bits so that no sum leaves an int32.
     RowPlan(const TapTable& taps, std::int64_t outputs, std::int64_t most);
 
+    std::size_t items() const noexcept { return steps.size() + weights.size(); }
+
     int bits = 0;
     bool reversed = false;
     // Where every stored row belongs to at most two outputs, step i ends output i - 1 and starts output i; otherwise
@@ -41,13 +43,18 @@ struct RowPlan {
                         std::int64_t rows);
 };
 
-// The weights along the columns, as the kernel takes them.
+// The weights along the columns, as the kernel takes them: as many for each output, some of which may be zero.
 struct ColumnPlan {
-    ColumnPlan(const TapTable& taps, std::int64_t outputs, std::int64_t first_column);
+    ColumnPlan(const TapTable& table, std::int64_t outputs, const Window& columns);
 
-    std::vector<std::int32_t> first;
-    std::vector<std::int32_t> count;
-    std::vector<float> weights;
+    // How many weights a window has at most; where many outputs lie outside the image, as many each are too many.
+    static std::int64_t taps_of(const TapTable& table) noexcept;
+
+    std::size_t items() const noexcept { return first.size() + weights.size(); }
+
+    std::int64_t taps = 0;
+    std::vector<std::int32_t> first; // from the first of `columns`
+    std::vector<float> weights;      // [outputs, taps]
 };
 
 } // namespace medplug

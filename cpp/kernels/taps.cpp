@@ -1,6 +1,7 @@
 #include "taps.hpp"
 
 #include "affine.hpp"
+#include "kept.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -79,7 +80,12 @@ Window weigh(double position, const Axis& axis, double* weights) noexcept {
     return window;
 }
 
-TapTable::TapTable(const Axis& axis, double step, double shift, std::int64_t count) {
+std::shared_ptr<const TapTable> TapTable::kept(const AxisMap& map) {
+    return Kept<AxisMap, TapTable>::of(map, [&] { return TapTable(map); });
+}
+
+TapTable::TapTable(const AxisMap& map) {
+    const auto& [axis, step, shift, count] = map;
     windows.reserve(static_cast<std::size_t>(count));
     offsets.reserve(static_cast<std::size_t>(count));
     const double last = static_cast<double>(axis.size - 1);

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 namespace medplug {
@@ -16,6 +18,20 @@ struct Axis {
     Border border;
 
     std::int64_t max_taps() const noexcept;
+    bool operator==(const Axis& other) const noexcept {
+        return size == other.size && support == other.support && filter == other.filter && border == other.border;
+    }
+};
+
+// Where along one stored axis the outputs 0 .. count - 1 lie: at step * index + shift.
+struct AxisMap {
+    Axis axis;
+    double step, shift;
+    std::int64_t count;
+
+    bool operator==(const AxisMap& other) const noexcept {
+        return axis == other.axis && step == other.step && shift == other.shift && count == other.count;
+    }
 };
 
 // The stored pixels first .. first + count - 1 that one position reads, and the share of the whole weight
@@ -36,9 +52,13 @@ struct TapTable {
     std::vector<std::int64_t> offsets; // where each window's weights begin
     std::vector<double> weights;
 
-    // Positions are step * index + shift for the indices 0 .. count - 1. Throws std::bad_alloc.
-    TapTable(const Axis& axis, double step, double shift, std::int64_t count);
+    // Throws std::bad_alloc.
+    explicit TapTable(const AxisMap& map);
 
+    // The same, from what earlier calls left behind.
+    static std::shared_ptr<const TapTable> kept(const AxisMap& map);
+
+    std::size_t items() const noexcept { return windows.size() + weights.size(); }
     const double* weights_of(std::int64_t index) const noexcept {
         return weights.data() + offsets[static_cast<std::size_t>(index)];
     }
@@ -46,6 +66,17 @@ struct TapTable {
 
     // The stored pixels that any of the outputs begin .. end - 1 reads, as a window without weights.
     Window reach(std::int64_t begin, std::int64_t end) const noexcept;
+};
+
+// One table for each axis of an output.
+struct TapTables {
+    std::array<AxisMap, 3> maps;
+    std::array<std::shared_ptr<const TapTable>, 3> kept;
+
+    explicit TapTables(const std::array<AxisMap, 3>& axis_maps)
+        : maps(axis_maps), kept{TapTable::kept(maps[0]), TapTable::kept(maps[1]), TapTable::kept(maps[2])} {}
+
+    const TapTable& operator[](std::size_t axis) const noexcept { return *kept[axis]; }
 };
 
 } // namespace medplug

@@ -50,7 +50,7 @@ def run(
         described.append(Item(name=name, title=work.title, bytes_moved=work.bytes_moved))
         for count in sorted(set(threads)):
             progress(f"{name}: {count} thread{'s' if count > 1 else ''}")
-            contestants = [ours.contestant(work, count)]
+            contestants = ours.contestants(work, count)
             broken: list[Row] = []
             for peer in peers:
                 try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from msgspec import structs
 from numpy.typing import NDArray
 
 from .. import _kernels
@@ -22,6 +23,14 @@ def contestant(work: Work, threads: int) -> Contestant:
     if work.kind == "tiles":
         return _matrices(work, threads)
     return _mask(work, threads) if work.kind == "mask" else _planned(work, threads)
+
+
+def contestants(work: Work, threads: int) -> list[Contestant]:
+    """Return medplug's ways: the exact one, and the fast quality where that is another."""
+    if work.kind != "warp" or work.recipe is None:
+        return [contestant(work, threads)]
+    fast = replace(work, recipe=structs.replace(work.recipe, quality="fast"))
+    return [contestant(work, threads), replace(contestant(fast, threads), how="one pass, fast quality")]
 
 
 def _planned(work: Work, threads: int) -> Contestant:
@@ -49,21 +58,21 @@ def _matrices(work: Work, threads: int) -> Contestant:
     tone = work.toned
     a, b = tone.line
     low, high = tone.limits
-    before, after = [_kernels.Tone(low=low, high=high)], [_kernels.Tone(scale=a, offset=b)]
+    how = {
+        "before": [_kernels.Tone(low=low, high=high)],
+        "after": [_kernels.Tone(scale=a, offset=b)],
+        "filter": work.filter,
+        "border": "edge",
+        "fill": [0.0],
+        "threads": threads,
+    }
 
-    def one(n: int, out: NDArray[np.float32]) -> None:
-        _kernels.resample(
-            work.stored[n, np.newaxis],
-            out[np.newaxis],
-            work.to_stored[n],
-            before=before,
-            after=after,
-            filter=work.filter,
-            border="edge",
-            fill=[0.0],
-        )
+    def run() -> NDArray[np.float32]:
+        out = np.empty(work.answer_shape, np.float32)
+        _kernels.resample_batch(work.stored[:, np.newaxis], out[:, np.newaxis], work.to_stored, **how)
+        return out
 
-    return Contestant(LIBRARY, "one pass", image_by_image(one, work.answer_shape, threads))
+    return Contestant(LIBRARY, "one call", run)
 
 
 def _mask(work: Work, threads: int) -> Contestant:

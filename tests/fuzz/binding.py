@@ -169,6 +169,7 @@ def call_resample(data: Data) -> None:
         "after": or_anything(data, lambda: [tone(data) for _ in range(out_channels)]),
         "filter": or_anything(data, lambda: data.PickValueInList(FILTERS)),
         "border": or_anything(data, lambda: data.PickValueInList(BORDERS)),
+        "quality": or_anything(data, lambda: data.PickValueInList(["exact", "fast"])),
         "fill": or_anything(data, lambda: [number(data) for _ in range(out_channels)]),
         "threads": or_anything(data, lambda: data.ConsumeIntInRange(1, 3)),
     }

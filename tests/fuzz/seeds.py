@@ -31,7 +31,7 @@ def image(item: int, *, volume: bool, kind: int, entries: list[float], filter_: 
         + bytes([kind])
         + turn
         + linear
-        + bytes([filter_, border])
+        + bytes([filter_, border, 0])
         + (tones + layout)
     )
 

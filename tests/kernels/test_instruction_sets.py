@@ -15,7 +15,15 @@ from kernels.reference import resize, rotation
 from medplug import _kernels
 from medplug._kernels import Tone, resample, resample_batch
 
-SHAPES = [((1, 67, 83), (30, 41)), ((2, 200, 301), (64, 50)), ((1, 30, 20), (70, 90)), ((1, 300, 500), (7, 9))]
+SHAPES = [
+    ((1, 67, 83), (30, 41)),
+    ((1, 121, 90), (20, 15)),
+    ((2, 200, 301), (64, 50)),
+    ((1, 30, 20), (70, 90)),
+    ((1, 300, 500), (7, 9)),
+]
+
+WAYS = [("linear", "exact"), ("antialias", "exact"), ("antialias", "fast")]
 
 
 def digest() -> str:
@@ -36,9 +44,10 @@ def digest() -> str:
             rotation(17, shape[1] / new[0] * 0.9, shape[1:], new),
             rotation(17, 0.7, shape[1:], new),
         ]
-        for tone, border, map_, name in itertools.product(tones, ["edge", "constant"], maps, ["linear", "antialias"]):
+        for tone, border, map_, (filter_, quality) in itertools.product(tones, ["edge", "constant"], maps, WAYS):
             out = np.empty((shape[0], *new), np.float32)
-            how = plain(shape[0], before=[tone] * shape[0], fill=[3.3] * shape[0], border=border, filter=name)
+            how = plain(shape[0], before=[tone] * shape[0], fill=[3.3] * shape[0], border=border, filter=filter_)
+            how |= {"quality": quality}
             resample(stored, out, map_, **how)
             found.update(out.tobytes())
             if dtype == "uint8":

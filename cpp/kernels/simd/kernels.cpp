@@ -10,6 +10,8 @@ namespace medplug {
     void sum_rows(const RowSum&) noexcept;                                                                             \
     template <class Stored>                                                                                            \
     void pack_rows(const RowPack&) noexcept;                                                                           \
+    template <class Stored>                                                                                            \
+    void pack_halves(const RowPack&) noexcept;                                                                         \
     void make_tile(const TileJob&) noexcept;                                                                           \
     void make_linear_tile(const TileJob&) noexcept;                                                                    \
     void sum_columns(const ColumnSum&) noexcept;                                                                       \
@@ -28,6 +30,10 @@ namespace medplug {
                             pack_rows<std::int8_t>,                                                                    \
                             pack_rows<std::uint16_t>,                                                                  \
                             pack_rows<std::int16_t>,                                                                   \
+                            pack_halves<std::uint8_t>,                                                                 \
+                            pack_halves<std::int8_t>,                                                                  \
+                            pack_halves<std::uint16_t>,                                                                \
+                            pack_halves<std::int16_t>,                                                                 \
                             make_tile,                                                                                 \
                             make_linear_tile,                                                                          \
                             sum_columns,                                                                               \

@@ -42,15 +42,14 @@ struct RowSum {
 };
 
 // Weighted sums along the columns of kPanel rows at once:
-//   out[row][x] = bias + gain * sum_k weights[offsets[x] + k] * panel[row][first[x] + k]
+//   out[row][x] = bias + gain * sum_k weights[x * taps + k] * panel[row][first[x] + k]
 struct ColumnSum {
     const float* panel; // [kPanel, columns], padded
     std::int64_t columns;
     float* turned; // scratch, [columns padded, kPanel]
     const float* weights;
-    const std::int64_t* offsets;
     const std::int32_t* first;
-    const std::int32_t* count;
+    std::int64_t taps;
     std::int64_t width; // of the output
     float gain;
     float bias;
@@ -71,6 +70,11 @@ struct RowPack {
     const WordTone* tone;
     std::int32_t* packed; // up to kColumnPad - 1 more than `columns` are written
     std::int64_t pitch;
+    // Of pack_halves alone, which packs the rows of an image half as large, two by two: `rows` is at an even stored
+    // row and column, `columns` counts stored ones, the advance is 2 rows of the half. Each of its pixels is
+    // (the sum of two by two words + 2^(shift - 1)) >> shift; what an odd size lacks is what lies beside it.
+    int shift;
+    bool lone; // the last row is made of a single stored one
 };
 
 // One stored axis of a tile; positions count from the tile's own first pixel.
@@ -117,6 +121,10 @@ struct Kernels {
     void (*pack_rows_int8)(const RowPack&) noexcept;
     void (*pack_rows_uint16)(const RowPack&) noexcept;
     void (*pack_rows_int16)(const RowPack&) noexcept;
+    void (*pack_halves_uint8)(const RowPack&) noexcept;
+    void (*pack_halves_int8)(const RowPack&) noexcept;
+    void (*pack_halves_uint16)(const RowPack&) noexcept;
+    void (*pack_halves_int16)(const RowPack&) noexcept;
     void (*make_tile)(const TileJob&) noexcept;
     void (*make_linear_tile)(const TileJob&) noexcept; // where both supports are 1, from pairs that advance by 1
     void (*sum_columns)(const ColumnSum&) noexcept;

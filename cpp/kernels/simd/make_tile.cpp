@@ -8,19 +8,20 @@ namespace medplug::MEDPLUG_ISA {
 
 namespace {
 
-// Sums over pairs of rows, for eight columns from `from` on, times one output's weights, two in an integer. `known` is
+// Sums over pairs of rows, for eight columns from `begin` on, times one output's weights, two in an integer. `known` is
 // the number of pairs where the compiler may know it, else 0.
 template <int known>
-inline void sum_octet(const std::int32_t* from, std::int64_t pitch, const std::int32_t* weights, int pairs,
-                      std::int32_t* to) noexcept {
+inline void sum_octet(const std::int32_t* packed, std::int64_t pitch, std::int64_t begin, const std::int32_t* weights,
+                      int pairs, std::int32_t* to) noexcept {
     const int count = known > 0 ? known : pairs;
 #if defined(MEDPLUG_AVX512) || defined(MEDPLUG_AVX2)
     __m256i sum = _mm256_setzero_si256();
     for (int k = 0; k < count; ++k) {
-        const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + k * pitch));
+        const std::int32_t* row = packed + k * pitch; // the same for every output
+        const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + begin));
         const __m256i weight = _mm256_set1_epi32(weights[k * kLanes]);
 #if defined(MEDPLUG_AVX512)
-        sum = _mm256_dpwssd_epi32(sum, words, weight);
+        sum = _mm256_dpwssd_epi32(sum, weight, words);
 #else
         sum = _mm256_add_epi32(sum, _mm256_madd_epi16(words, weight));
 #endif
@@ -28,6 +29,7 @@ inline void sum_octet(const std::int32_t* from, std::int64_t pitch, const std::i
     _mm256_store_si256(reinterpret_cast<__m256i*>(to), sum);
 #else
     std::uint32_t sum[8] = {}; // beside the window lies anything, whose sums wrap and then weigh nothing
+    const std::int32_t* from = packed + begin;
     for (int k = 0; k < count; ++k, from += pitch, weights += kLanes) {
         const std::int32_t low = static_cast<std::int16_t>(*weights & 0xffff), high = *weights >> 16;
         for (int i = 0; i < 8; ++i) {
@@ -91,18 +93,24 @@ inline Ints inside(Ints first, int k, std::int32_t tile_first, std::int32_t last
     return (pixel >= 0) & (pixel <= last);
 }
 
+// What is known of a register of outputs before any pixel is looked at.
+struct Outputs {
+    Ints weights[kMostPairs]; // of the rows, two in an integer
+    Ints row_total, row_whole;
+    Ints begin; // where the windows do, in the packed tile
+    Begins columns;
+};
+
 template <bool edges, int known>
-Floats make_lanes(const TileJob& job, float down_to, float across_to, std::int64_t x) noexcept {
-    Begins rows = begins<edges>(job.rows, down_to, x, job.width);
-    const Begins columns = begins<edges>(job.columns, across_to, x, job.width);
+inline void prepare(const TileJob& job, float down_to, float across_to, Floats numbers, Outputs& outputs) noexcept {
+    Begins rows = begins<edges>(job.rows, down_to, numbers);
+    outputs.columns = begins<edges>(job.columns, across_to, numbers);
     // Packed pairs begin at even rows; an odd window begins one earlier, with a weight of zero.
     const Ints odd = rows.first & 1;
     rows.first -= odd;
     rows.centre += floats(odd);
 
     const Triangle down{rows.centre * job.rows.slopes[1], job.rows.slopes, job.weight_scale};
-    const Triangle across{columns.centre * job.columns.slopes[1], job.columns.slopes, 1.0F};
-    Ints weights[kMostPairs];
     Ints row_total = {}, row_whole = {};
     const int pairs = known > 0 ? known : job.pairs;
     for (int pair = 0; pair < pairs; ++pair) {
@@ -115,16 +123,25 @@ Floats make_lanes(const TileJob& job, float down_to, float across_to, std::int64
             }
             row_total += both[i];
         }
-        weights[pair] = both[0] | both[1] << 16;
+        outputs.weights[pair] = both[0] | both[1] << 16;
     }
+    outputs.row_total = row_total;
+    outputs.row_whole = row_whole;
+    outputs.begin = (rows.first >> 1) * static_cast<std::int32_t>(job.pitch) + outputs.columns.first;
+}
 
-    const Ints begin = (rows.first >> 1) * static_cast<std::int32_t>(job.pitch) + columns.first;
+template <bool edges, int known>
+inline Floats sum_windows(const TileJob& job, const Outputs& outputs) noexcept {
+    const Begins columns = outputs.columns;
+    const Triangle across{columns.centre * job.columns.slopes[1], job.columns.slopes, 1.0F};
+    const auto* weights = reinterpret_cast<const std::int32_t*>(outputs.weights);
+    const auto* begin = reinterpret_cast<const std::int32_t*>(&outputs.begin);
     Floats sum = {}, column_total = {}, column_whole = {};
     for (int octet = 0; 8 * octet < job.taps; ++octet) {
         alignas(64) std::int32_t sums[kLanes * 8];
         for (int lane = 0; lane < kLanes; ++lane) {
-            sum_octet<known>(job.packed + begin[lane] + 8 * octet, job.pitch,
-                             reinterpret_cast<const std::int32_t*>(weights) + lane, pairs, sums + 8 * lane);
+            sum_octet<known>(job.packed + 8 * octet, job.pitch, begin[lane], weights + lane, job.pairs,
+                             sums + 8 * lane);
         }
         Ints turned[8];
         turn_octets(sums, turned);
@@ -142,20 +159,35 @@ Floats make_lanes(const TileJob& job, float down_to, float across_to, std::int64
     }
     if (edges && job.fills) {
         // The same sums where all lies inside, so what is outside counts nothing there, whatever it is.
-        const Floats whole = floats(row_whole) * column_whole;
-        const Floats share = floats(row_total) * column_total / whole;
+        const Floats whole = floats(outputs.row_whole) * column_whole;
+        const Floats share = floats(outputs.row_total) * column_total / whole;
         return sum / whole * job.gain + job.bias + (1.0F - share) * job.background;
     }
-    return sum / (floats(row_total) * column_total) * job.gain + job.bias;
+    return sum / (floats(outputs.row_total) * column_total) * job.gain + job.bias;
 }
+
+// Weights are written as whole registers and read one by one, which has to wait until the writing is done: so they are
+// made some registers of outputs ahead.
+constexpr int kAhead = 4;
 
 template <bool edges, int known>
 void make(const TileJob& job) noexcept {
+    const Floats last = Floats{} + static_cast<float>(job.width - 1); // no lane beyond what the tile holds
+    Outputs outputs[kAhead];
     for (std::int64_t row = 0; row < job.height; ++row) {
         const float down = start_of(job.rows, row), across = start_of(job.columns, row);
-        for (std::int64_t x = 0; x < job.width; x += kLanes) {
-            store_some(job.out + row * job.out_stride + x, make_lanes<edges, known>(job, down, across, x),
-                       job.width - x);
+        Floats numbers = kLaneIndex;
+        for (std::int64_t begin = 0; begin < job.width; begin += kAhead * kLanes) {
+            const std::int64_t left = (job.width - begin + kLanes - 1) / kLanes;
+            const std::int64_t count = left < kAhead ? left : kAhead;
+            for (std::int64_t i = 0; i < count; ++i, numbers += kLanes) {
+                prepare<edges, known>(job, down, across, lesser(numbers, last), outputs[i]);
+            }
+            for (std::int64_t i = 0; i < count; ++i) {
+                const std::int64_t x = begin + i * kLanes;
+                store_some(job.out + row * job.out_stride + x, sum_windows<edges, known>(job, outputs[i]),
+                           job.width - x);
+            }
         }
     }
 }

@@ -30,8 +30,31 @@ void pack_rows_as(const RowPack& job) noexcept {
 
 } // namespace
 
+// Rows no wider than a register, each the lower of one pair and the upper of the next: every one is read once.
+template <class Stored, bool plain>
+void pack_narrow_rows_as(const RowPack& job) noexcept {
+    const Curve curve(*job.tone);
+    const auto read = [&](const std::byte* row) noexcept {
+        const auto* from = reinterpret_cast<const Stored*>(row);
+        return curve.of<plain>(job.columns == kWords ? load(from) : load_some(from, job.columns));
+    };
+    const std::byte* row = job.rows;
+    std::int32_t* packed = job.packed;
+    Words above = read(row);
+    for (std::int64_t k = 0; k < job.pairs; ++k, packed += job.pitch) {
+        row += job.stride;
+        const Words below = job.missing_lower ? broadcast(0) : read(row);
+        store_pairs(packed, pair(above, below));
+        above = below;
+    }
+}
+
 template <class Stored>
 void pack_rows(const RowPack& job) noexcept {
+    if (job.advance == 1 && job.columns <= kWords) {
+        job.tone->plain ? pack_narrow_rows_as<Stored, true>(job) : pack_narrow_rows_as<Stored, false>(job);
+        return;
+    }
     job.tone->plain ? pack_rows_as<Stored, true>(job) : pack_rows_as<Stored, false>(job);
 }
 

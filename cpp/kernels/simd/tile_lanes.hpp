@@ -83,19 +83,17 @@ inline float start_of(const TileAxis& axis, std::int64_t row) noexcept {
     return static_cast<float>(axis.position + static_cast<double>(row) * axis.down);
 }
 
-// Where those of a row that starts at `start` lie. In floats: a tile is at most some thousand pixels wide, so positions
-// are good to 2^-13 of a pixel, usually to 2^-16.
+// Where those of a row that starts at `start` lie; `outputs` are their numbers in it. In floats: a tile is at most some
+// thousand pixels wide, so positions are good to 2^-13 of a pixel, usually to 2^-16.
 template <bool edges>
-inline Floats positions(const TileAxis& axis, float start, std::int64_t x, std::int64_t width) noexcept {
-    const float last = static_cast<float>(width - 1); // no lane beyond what the tile holds
-    const Floats output = lesser(kLaneIndex + static_cast<float>(x), Floats{} + last);
-    const Floats here = output * axis.step + start;
+inline Floats positions(const TileAxis& axis, float start, Floats outputs) noexcept {
+    const Floats here = outputs * axis.step + start;
     return edges ? greater(lesser(here, Floats{} + axis.high), Floats{} + axis.low) : here;
 }
 
 template <bool edges>
-inline Begins begins(const TileAxis& axis, float start, std::int64_t x, std::int64_t width) noexcept {
-    const Floats here = positions<edges>(axis, start, x, width);
+inline Begins begins(const TileAxis& axis, float start, Floats outputs) noexcept {
+    const Floats here = positions<edges>(axis, start, outputs);
     // The first pixel beyond `here - support`, which is not negative, since the tile holds every window.
     const Ints first = truncated(here - axis.support) + 1;
     return {first, here - floats(first)};

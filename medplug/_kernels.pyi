@@ -87,8 +87,9 @@ def resample(
     axis, at least linear. `border`: "edge" clamps the position to the image and weighs the pixels inside it;
     "constant" counts each pixel outside as `fill`, a value as `before` gives them.
 
-    `quality`: "exact", or "fast", which makes integer images that are shrunk and turned, by more than 2.8 either way,
-    from the means of two by two pixels, at least 48 dB from the exact answer and in about half the time.
+    `quality`: "exact", or "fast", which makes integer images of at least 256 x 256 that are turned and shrunk by 2.8 or
+    more either way from the means of two by two pixels. On radiographs the error's root mean square is below 0.4 % of
+    the window (48 dB); beside a sharp edge an output may be off by a sixth of the step.
     """
 
 def resample_batch(

@@ -176,7 +176,7 @@ def _if_a_plugin(name: str) -> str:
     """What to say to one who names a plugin where a model folder is wanted."""
     from .plugins import discover
 
-    if name not in {offer.name for offer in discover().offers}:
+    if Path(name).name != name or name not in {offer.name for offer in discover().offers}:
         return ""
     return f". {name} is an installed plugin: train it first, with `medplug train {name} DATA -o MODEL`"
 

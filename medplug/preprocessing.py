@@ -141,7 +141,8 @@ class Preprocessing(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     `order` says whether the tone precedes interpolation or follows it; the modality transform always comes first.
     `channels`: one grey channel (colour by the luma of ITU-R BT.601), three, or as many as are stored.
     `spacing_from`: PixelSpacing, or ImagerPixelSpacing, which is measured at the detector and not in the patient.
-    `quality`: "fast" takes about half the time where large images are shrunk and turned, at least 48 dB from "exact".
+    `quality`: "fast" saves time where large images are turned and shrunk in one pass, at an error of below 0.4 % of the
+    window (48 dB) on radiographs, more beside sharp edges.
     `normalize="fit"` takes mean and deviation from the training rows, before the id is taken.
     """
 

@@ -16,7 +16,7 @@ from .model_folder import LoadedModel
 from .pipeline import Pipeline
 from .plugins import Host, discover
 from .result import Refused, Rejected, Skipped
-from .session import Answer, Session, as_refusal, check_label
+from .session import Answer, Session, as_refusal, check_label, check_takes_images
 from .writers import Writer, builtin
 
 OnAnswer = Callable[[Answer], None]
@@ -89,10 +89,12 @@ def preview(
     *,
     write: Sequence[str] = ("json", "html"),
     explanations: bool | str = False,
+    output: str | Path | None = None,
 ) -> Iterator[Preview]:
     """Say what a run would do with each case, without decoding a pixel or building a network.
 
-    Raises `CallError` at once for a writer or a label that the run would refuse.
+    `output` is where the run would write: what lies there is no source. Raises `CallError` at once for a model, a
+    writer or a label that the run would refuse.
     """
     host = discover()
     if isinstance(model, LoadedModel):
@@ -103,8 +105,10 @@ def preview(
         name, task, labels = card.plugin.name, Task(card.task), card.labels
         contract, preprocessing = card.contract, model_folder.checked_preprocessing(card, model)
     _writers(host, write, name, task)
+    check_takes_images(name, task)
     check_label(explanations, labels)
-    cases = sources.read(source, contract.unit, extra=host.sources())
+    leave_out = None if output is None else Path(output)
+    cases = sources.read(source, contract.unit, extra=host.sources(), leave_out=leave_out)
     return _previews(cases, contract, Pipeline(preprocessing, contract.images))
 
 
@@ -131,17 +135,26 @@ def _write(
     overwrite: bool,
     on_answer: OnAnswer | None,
 ) -> Summary:
-    offered = _writers(host, write, loaded.model.name, loaded.model.task)
+    name, task = loaded.model.name, loaded.model.task
+    offered = _writers(host, write, name, task)
+    others = [writer for writer in _known(host).values() if writer not in offered and writer.suits(task)]
     file = next((path for path in (output, *output.parents) if path.exists() and not path.is_dir()), None)
     if file is not None:
         raise CallError(f"{file} is a file; name a folder for the results")
     if not overwrite and output.is_dir() and any(output.iterdir()):
         raise CallError(f"{output} is not empty; name another folder, or say --overwrite (overwrite=True)")
     counts = {"answered": 0, "refused": 0, "skipped": 0}
-    name = loaded.model.name
+    problems: list[str] = []
     host.notify("medplug_run_started", model=name, sources=names)
     with ExitStack() as stack:
         writers = [stack.enter_context(_Guarded(writer(output, loaded))) for writer in offered]
+
+        def clear_others(kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+            """Before the writers publish, so that nothing of theirs is removed; and not for a call that was wrong."""
+            if overwrite and (kind is None or any(counts.values())):
+                problems.extend(_clear(others, output))
+
+        stack.push(clear_others)
         for answer in answers:
             for writer in writers:
                 writer.write(answer)
@@ -151,12 +164,9 @@ def _write(
             if on_answer is not None:
                 on_answer(answer)
     host.notify("medplug_run_finished", model=name, **counts)
-    failed = [writer.failure for writer in writers if writer.failure is not None]
-    if failed:
-        raise WriterError(f"{'; '.join(failed)}. What the other writers made is in {output}")
-    for other in _known(host).values():
-        if overwrite and other not in offered:
-            other.clear(output)
+    problems += [writer.failure for writer in writers if writer.failure is not None]
+    if problems:
+        raise WriterError(f"{'; '.join(problems)}. What the other writers made is in {output}")
     return Summary(output, **counts)
 
 
@@ -189,6 +199,17 @@ class _Guarded:
         except Exception as error:
             self.failure = f"the writer {self._writer.name!r} failed: {error}"
             self._writer.discard()
+
+
+def _clear(others: Sequence[type[Writer]], output: Path) -> list[str]:
+    """Remove what an earlier run left and this one does not write; return what could not be removed, and why."""
+    problems = []
+    for other in others:
+        try:
+            other.clear(output)
+        except Exception as error:  # a stranger's writer, or a file that may not be removed
+            problems.append(f"the writer {other.name!r} failed to remove an earlier run's files: {error}")
+    return problems
 
 
 def _known(host: Host) -> dict[str, type[Writer]]:

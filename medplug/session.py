@@ -119,8 +119,7 @@ class Session:
     def answer(self, cases: Iterable[Case | Rejected], *, explanations: bool | str = False) -> Iterator[Answer]:
         """As `answers`, for cases that have been read already."""
         model = self.loaded.model
-        if model.task is Task.GENERATION:
-            raise CallError(f"{model.name} generates images and takes none: use generate")
+        check_takes_images(model.name, model.task)
         if explanations:
             explain.check(model, self.network)
         check_label(explanations, self.loaded.labels)
@@ -302,6 +301,12 @@ def _prepare(pipeline: Pipeline, case: Case) -> Prepared | Refused:
         _LOG.info("%s cannot be prepared", case.reference.source, exc_info=True)
         reason = f"{case.reference.source}: cannot be preprocessed ({type(error).__name__}: {clean(error)})"
         return Refused(code="unreadable", reason=reason)
+
+
+def check_takes_images(model: str, task: Task) -> None:
+    """Raise `CallError` for a model that generates images instead of answering them."""
+    if task is Task.GENERATION:
+        raise CallError(f"{model} generates images and takes none: use generate")
 
 
 def check_label(explanations: bool | str, labels: Labels) -> None:

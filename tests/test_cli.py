@@ -108,8 +108,11 @@ def test_a_dry_run_writes_nothing(model, folder, tmp_path):
         (("run", "nowhere", "a.png", "-o", "out"), "nowhere does not exist"),
         (("run", "MODEL", "a.png"), "-o DIR is needed"),
         (("run", "MODEL", "a.png", "-o", "out", "--write", "pdf"), "no writer named 'pdf'"),
-        (("run", "MODEL", "a.png", "-o", "out", "--write", "png"), "use html, json"),
-        (("run", "MODEL", "a.png", "--dry-run", "--write", "pdf"), "for cnn there are html, json"),
+        (
+            ("run", "MODEL", "a.png", "-o", "out", "--write", "png"),
+            "the writer 'png' has no form for what cnn answers (classification): use ",
+        ),
+        (("run", "MODEL", "a.png", "--dry-run", "--write", "pdf"), "for cnn there are "),
         (("run", "MODEL", "a.png", "--dry-run", "--explain", "--label", "cat"), "no label 'cat'"),
         (("run", "cnn", "a.png", "-o", "out"), "train it first, with `medplug train cnn DATA -o MODEL`"),
         (("run", "MODEL", "a.png", "-o", "out", "--label", "normal"), "--label goes with --explain"),

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image as Picture
 from pydicom.data import get_testdata_file
 from small_models import Brightness, Loudest
+from writers.runs import Rings
 
 import medplug
 from medplug import running
@@ -16,7 +17,7 @@ from medplug.hookspecs import hookimpl
 from medplug.model_folder import fresh
 from medplug.plugins import Host
 from medplug.sources import read
-from medplug.writers import Writer
+from medplug.writers import JsonLines, Writer
 
 
 class Chest(Brightness):
@@ -104,6 +105,58 @@ def test_a_run_that_overwrites_leaves_nothing_of_the_earlier_one(study, tmp_path
     assert sorted(path.name for path in out.iterdir()) == ["arrays", "results.jsonl"]
 
 
+def test_a_run_that_fails_while_it_overwrites_leaves_nothing_stale_either(study, tmp_path):
+    out = tmp_path / "out"
+    running.run(fresh(Chest()), study, out, device="cpu")
+
+    def stop(answer):
+        raise RuntimeError("pulled the plug")
+
+    with pytest.raises(RuntimeError, match="pulled the plug"):
+        running.run(fresh(Chest()), study, out, write=("json",), device="cpu", overwrite=True, on_answer=stop)
+
+    assert [path.name for path in out.iterdir()] == ["results.jsonl"]
+    assert len(lines(out)) == 1
+
+
+def test_files_that_no_earlier_run_of_such_a_model_wrote_stay(study, tmp_path):
+    """A classifier never wrote images/000001.png: whoever did may be analysing it."""
+    (study / "images").mkdir()
+    (study / "picture.png").rename(study / "images" / "000001.png")
+
+    running.run(fresh(Chest()), study / "images", study, write=("json",), device="cpu", overwrite=True)
+
+    assert (study / "images" / "000001.png").exists()
+
+
+class Longer(JsonLines):
+    """A stranger's, that inherits what it clears."""
+
+    name = "longer"
+
+
+def test_what_a_run_wrote_is_not_cleared_by_a_writer_that_shares_its_name(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(Host, "writers", lambda self: (Longer,))
+    for _ in range(2):
+        running.run(fresh(Chest()), study, tmp_path / "out", write=("json",), device="cpu", overwrite=True)
+
+    assert len(lines(tmp_path / "out")) == 4
+
+
+def test_a_writer_that_cannot_clear_is_named_and_costs_no_result(study, tmp_path, monkeypatch):
+    class Stuck(Breaks):
+        @classmethod
+        def clear(cls, folder):
+            raise PermissionError("read-only")
+
+    monkeypatch.setattr(Host, "writers", lambda self: (Stuck,))
+
+    with pytest.raises(medplug.WriterError, match="'breaks' failed to remove an earlier run's files: read-only"):
+        running.run(fresh(Chest()), study, tmp_path / "out", write=("json",), device="cpu", overwrite=True)
+
+    assert len(lines(tmp_path / "out")) == 4
+
+
 def test_a_wrong_call_leaves_an_earlier_runs_results(study, tmp_path):
     running.run(fresh(Chest()), study, tmp_path / "out", write=("json",), device="cpu")
 
@@ -125,7 +178,7 @@ def test_results_below_the_source_are_no_source(study):
     [
         ("", "out", ["json"], "a source is an empty path"),
         ("picture.png", "picture.png/out", ["json"], r"picture\.png is a file; name a folder for the results"),
-        ("picture.png", "out", [], "no writer is named; for loudest there are html, json"),
+        ("picture.png", "out", [], "no writer is named; for loudest there are .*html"),
     ],
 )
 def test_a_call_that_names_nothing_is_wrong(study, monkeypatch, source, output, write, message):
@@ -138,7 +191,7 @@ def test_a_call_that_names_nothing_is_wrong(study, monkeypatch, source, output, 
 
 
 def test_an_unknown_writer_is_named_before_anything_is_done(study, tmp_path):
-    with pytest.raises(medplug.CallError, match=r"no writer named 'pdf'; for chest there are html, json"):
+    with pytest.raises(medplug.CallError, match=r"no writer named 'pdf'; for chest there are .*html"):
         running.run(fresh(Chest()), study, tmp_path / "out", write=("json", "pdf"), device="cpu")
     assert not (tmp_path / "out").exists()
 
@@ -224,6 +277,16 @@ def test_a_preview_says_what_a_run_would_do_without_a_network(study):
     assert found["picture.png"] == ("NoneType", (40, 30))
     assert found["ct.dcm"] == ("Refused", ())
     assert found["notes.txt"] == ("Skipped", ())
+
+
+def test_a_preview_passes_over_earlier_results_and_refuses_a_generator(study):
+    running.run(fresh(Loudest()), study, study / "results", device="cpu")
+
+    found = [one.reference.source for one in running.preview(fresh(Loudest()), study, output=study / "results")]
+
+    assert len(found) == 4
+    with pytest.raises(medplug.CallError, match="generates images and takes none: use generate"):
+        running.preview(fresh(Rings()), study)
 
 
 def test_a_strangers_source_that_raises_is_passed_over(study, caplog):

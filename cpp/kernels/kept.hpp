@@ -48,6 +48,9 @@ class Kept {
         }
         for (auto& other : entries_) {
             std::swap(other, entry);
+            if (entry.second == nullptr || entry.first == key) { // another thread was as fast
+                return;
+            }
         }
     }
 

@@ -24,7 +24,7 @@ struct Resampling {
     const Tone* before;
     const Tone* after;
     const double* fill;
-    bool fast; // where it pays, from an image half as large: within 48 dB of the exact answer
+    bool fast; // where it pays, from an image half as large
 
     std::array<Axis, 3> axes(const Shape& stored) const noexcept;
 };

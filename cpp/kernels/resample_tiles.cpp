@@ -32,7 +32,7 @@ auto pack_kernel(bool halved) noexcept {
 }
 
 // The image that outputs are made from: the stored one, or in the fast quality one half as large, each of whose pixels
-// is the mean of two by two.
+// is the mean of two by two. Not where half a pixel would stand for the border's constant.
 struct Level {
     Affine map;
     std::array<Axis, 3> axes;
@@ -40,7 +40,9 @@ struct Level {
 
     Level(const Resampling& how, const Shape& stored) noexcept
         : map(how.to_stored), axes(how.axes(stored)),
-          halved(how.fast && std::min(axes[1].support, axes[2].support) >= kLeastHalved) {
+          halved(how.fast && std::min(axes[1].support, axes[2].support) >= kLeastScale &&
+                 std::min(stored[1], stored[2]) >= kLeastSide &&
+                 (how.border == Border::edge || (stored[1] % 2 == 0 && stored[2] % 2 == 0))) {
         for (std::size_t i = 1; halved && i < 3; ++i) {
             for (double& step : map.linear[i]) {
                 step /= 2;
@@ -53,7 +55,8 @@ struct Level {
         }
     }
 
-    static constexpr double kLeastHalved = 2.8; // below it the answer would be further than 48 dB off
+    static constexpr double kLeastScale = 2.8;      // below it a radiograph is further than 48 dB off
+    static constexpr std::int64_t kLeastSide = 256; // and of small images the edges are too large a part
 };
 
 // How many bits the sum of four words has too many.

@@ -109,6 +109,7 @@ TapTable::TapTable(const AxisMap& map) {
         windows.push_back(window);
         offsets.push_back(static_cast<std::int64_t>(begin));
     }
+    weights.shrink_to_fit(); // it may be kept, and had room for the widest window
 }
 
 Window TapTable::reach(std::int64_t begin, std::int64_t end) const noexcept {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from msgspec import structs
@@ -58,7 +59,7 @@ def _matrices(work: Work, threads: int) -> Contestant:
     tone = work.toned
     a, b = tone.line
     low, high = tone.limits
-    how = {
+    how: dict[str, Any] = {
         "before": [_kernels.Tone(low=low, high=high)],
         "after": [_kernels.Tone(scale=a, offset=b)],
         "filter": work.filter,

@@ -26,7 +26,8 @@ class _Results(Console):
             return
         with self.capture() as captured:
             super().print(*objects, **options)
-        self.file.write("".join(f"{line.rstrip()}\n" for line in captured.get().splitlines()))
+        self.file.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+        self.file.flush()
 
 
 # No markup: what is printed holds file names and plugins' own words, in which [brackets] are only brackets.
@@ -38,7 +39,7 @@ device_option = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto (CUDA where it is), cpu, cuda or cuda:N."
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program to read.")
-overwrite_option = click.option("--overwrite", is_flag=True, help="Write into a folder that is not empty.")
+overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an earlier run's results; other files stay.")
 
 
 def output_option(required: bool, text: str) -> Callable[[Any], Any]:

@@ -61,7 +61,8 @@ def command(
     if dry_run:
         from ..running import preview
 
-        ctx.exit(_preview(preview(model, list(source), write=writers, explanations=explanations), as_json))
+        previews = preview(model, list(source), write=writers, explanations=explanations, output=output)
+        ctx.exit(_preview(previews, as_json))
     if output is None:
         raise click.UsageError("-o DIR is needed: where shall the results go?")
     from ..running import run

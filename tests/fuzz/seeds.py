@@ -13,7 +13,17 @@ def number(value: float) -> bytes:
     return bytes([whole % 256, round((value - whole) * 256)])
 
 
-def image(item: int, *, volume: bool, kind: int, entries: list[float], filter_: int, border: int, plain: bool) -> bytes:
+def image(
+    item: int,
+    *,
+    volume: bool,
+    kind: int,
+    entries: list[float],
+    filter_: int,
+    border: int,
+    plain: bool,
+    fast: bool = False,
+) -> bytes:
     """One call of `resample` on one channel of 12 x 5, into 5 x 33."""
     shapes = bytes([1, 3, 11, 4]) if volume else bytes([1, 11, 4])  # the axis that may be long, then sizes less one
     out = bytes([2, 2, 4, 32]) if volume else bytes([2, 4, 32])
@@ -31,7 +41,7 @@ def image(item: int, *, volume: bool, kind: int, entries: list[float], filter_: 
         + bytes([kind])
         + turn
         + linear
-        + bytes([filter_, border, 0])
+        + bytes([filter_, border, fast])
         + (tones + layout)
     )
 
@@ -47,7 +57,7 @@ def write(folder: Path) -> None:
                 for name, scale in SCALES.items():
                     seed = image(**call, volume=False, kind=0, entries=[16 * one for one in scale], plain=True)
                     (folder / "resample" / f"{name}-{item}{filter_}{border}").write_bytes(seed)
-                turned = image(**call, volume=False, kind=2, entries=[32 * one for one in TURN], plain=False)
+                turned = image(**call, volume=False, kind=2, entries=[32 * one for one in TURN], plain=False, fast=True)
                 (folder / "resample" / f"turned-{item}{filter_}{border}").write_bytes(turned)
                 volume = image(**call, volume=True, kind=0, entries=[16, 24, 8], plain=False)
                 (folder / "resample" / f"volume-{item}{filter_}{border}").write_bytes(volume)

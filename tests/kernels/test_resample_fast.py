@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from medplug import Preprocessing
 from medplug._kernels import Tone
 
-SIZES, NEW = (157, 210), (31, 37)
+SIZES, NEW = (257, 310), (31, 37)
 LEAST = 2.8
 BEYOND = 60  # pixels of the half around the image that an output may see
 
@@ -42,13 +42,14 @@ def fast_twin(image, to_stored, new, border, fill):
     return out
 
 
-@pytest.mark.parametrize("border", ["edge", "constant"])
+@pytest.mark.parametrize(("border", "sizes"), [("edge", SIZES), ("constant", (256, 310))])
 @pytest.mark.parametrize("dtype", [dtype for dtype in DTYPES if dtype != "float32"])
 @pytest.mark.parametrize(("degrees", "scale"), [(7.3, 2.9), (-31, 4.4), (90.5, 7.0)])
-def test_it_agrees_with_its_twin(dtype, degrees, scale, border):
-    """Noise, odd sizes, and an output that reaches beyond the image."""
-    stored = noise((1, *SIZES), dtype)
-    to_stored = rotation(degrees, scale, SIZES, NEW)
+def test_it_agrees_with_its_twin(dtype, degrees, scale, border, sizes):
+    """Noise, odd sizes where there is an edge, and outputs beyond the image."""
+    stored = noise((1, *sizes), dtype)
+    to_stored = rotation(degrees, scale, sizes, NEW)
+    to_stored[:, 2] += (-40, 30)
     low, high = (np.iinfo(dtype).min // 4, np.iinfo(dtype).max // 4)
     fill = float(low)
 
@@ -62,13 +63,13 @@ def test_it_agrees_with_its_twin(dtype, degrees, scale, border):
 
 @pytest.mark.parametrize("window", [300, 4095, 9000, 30000])
 @pytest.mark.parametrize("scale", [2.85, 3.5, 5.3, 11.0])
-def test_it_lies_within_48_decibels_of_the_exact_answer(scale, window):
-    """An image with edges, a slope and noise, as a radiograph has them; words of every width."""
+def test_its_error_on_a_picture_is_below_48_decibels(scale, window):
+    """The whole of an image with edges, a slope and noise, as a radiograph has them; words of every width."""
     generator = np.random.default_rng(0)
     y, x = np.mgrid[:701, :640]
     shapes = 0.3 + 0.3 * np.sin(x / 40) + 0.2 * ((x - 300) ** 2 + (y - 350) ** 2 < 180**2) + 0.1 * y / 700
     stored = np.clip((shapes + generator.normal(0, 0.03, shapes.shape)) * window, 0, window).astype(np.uint16)[None]
-    new = (int(500 / scale), int(450 / scale))
+    new = (int(701 / scale), int(640 / scale))
     to_stored = rotation(7.3, scale, stored.shape[1:], new)
     tone = [Tone(slope=1 / window, low=0, high=1)]
 
@@ -77,6 +78,17 @@ def test_it_lies_within_48_decibels_of_the_exact_answer(scale, window):
 
     error = np.sqrt(np.mean((fast - exact) ** 2))
     assert 0 < error < 10 ** (-48 / 20)
+
+
+def test_beside_a_sharp_edge_it_is_off_by_at_most_a_sixth_of_the_step():
+    y, x = np.mgrid[:700, :640]
+    stored = ((x // 16 + y // 16) % 2 * 4095).astype(np.uint16)[None]
+    to_stored = rotation(7.3, 2.85, (700, 640), (150, 130))
+    how = {"filter": "antialias", "before": [Tone(slope=1 / 4095, low=0, high=1)]}
+
+    exact, fast = (run(stored, (1, 150, 130), to_stored, quality=quality, **how) for quality in ("exact", "fast"))
+
+    assert 0.1 < np.abs(fast - exact).max() < 0.175
 
 
 def test_a_flat_image_stays_flat():
@@ -90,7 +102,7 @@ def test_a_flat_image_stays_flat():
 @pytest.mark.parametrize("threads", [2, 8])
 def test_threads_change_nothing(threads):
     stored = noise((2, *SIZES), "int16")
-    how = {"filter": "antialias", "quality": "fast", "border": "constant", "fill": [3.0, 4.0]}
+    how = {"filter": "antialias", "quality": "fast"}
     to_stored = rotation(12, 3.1, SIZES, (90, 80))
 
     one, several = (run(stored, (2, 90, 80), to_stored, threads=count, **how) for count in (1, threads))
@@ -99,22 +111,22 @@ def test_threads_change_nothing(threads):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "to_stored", "filter_"),
+    ("dtype", "sizes", "to_stored", "how"),
     [
-        ("uint16", rotation(7, LEAST - 0.01, SIZES, NEW), "antialias"),
-        ("float32", rotation(7, 4, SIZES, NEW), "antialias"),
-        ("uint16", rotation(7, 4, SIZES, NEW), "linear"),
-        ("uint16", rotation(7, 4, SIZES, NEW), "nearest"),
-        ("uint16", resize(SIZES, NEW), "antialias"),
+        ("uint16", SIZES, rotation(7, LEAST - 0.01, SIZES, NEW), {}),
+        ("float32", SIZES, rotation(7, 4, SIZES, NEW), {}),
+        ("uint16", SIZES, rotation(7, 4, SIZES, NEW), {"filter": "linear"}),
+        ("uint16", SIZES, rotation(7, 4, SIZES, NEW), {"filter": "nearest"}),
+        ("uint16", SIZES, resize(SIZES, NEW), {}),
+        ("uint16", SIZES, rotation(7, 4, SIZES, NEW), {"border": "constant", "fill": [9.0]}),
+        ("uint16", (255, 310), rotation(7, 4, SIZES, NEW), {}),
     ],
 )
-def test_where_it_does_not_pay_it_is_the_exact_answer(dtype, to_stored, filter_):
-    stored = noise((1, *SIZES), dtype)
+def test_where_it_does_not_pay_it_is_the_exact_answer(dtype, sizes, to_stored, how):
+    stored = noise((1, *sizes), dtype)
+    how = {"filter": "antialias", "before": [Tone(low=0, high=255)]} | how
 
-    exact, fast = (
-        run(stored, (1, *NEW), to_stored, filter=filter_, quality=quality, before=[Tone(low=0, high=255)])
-        for quality in ("exact", "fast")
-    )
+    exact, fast = (run(stored, (1, *NEW), to_stored, quality=quality, **how) for quality in ("exact", "fast"))
 
     assert_array_equal(exact, fast)
 

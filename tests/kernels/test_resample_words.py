@@ -53,6 +53,14 @@ def test_a_turned_map_of_huge_steps_reads_the_corners(steps):
     assert (padded.ravel()[1:] == 7).all()
 
 
+def test_more_weights_than_are_worth_keeping_take_the_exact_path():
+    """Each output reads nearly all of a long row: 500 times 9000 weights."""
+    stored = noise((1, 2, 9000), "uint8")
+    to_stored = np.array([[1.0, 0.0, 0.0], [0.0, 8999.0, -200 * 8999.0]])
+
+    agrees(stored, to_stored, (2, 500), filter="antialias", before=[Tone(low=0, high=200)])
+
+
 @pytest.mark.parametrize("name", MAPS)
 def test_a_line_afterwards_that_no_float_holds_keeps_zero_zero(name):
     to_stored, new = MAPS[name]

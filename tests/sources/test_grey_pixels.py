@@ -55,7 +55,9 @@ def test_every_grey_file_gives_what_pydicom_makes_of_it(test_data):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint16", "int16"])
 @pytest.mark.parametrize("bits", [None, 7])
-def test_bits_above_those_stored_are_no_part_of_a_value(write_dicom, parsed, dtype, bits):
+@pytest.mark.parametrize("part", [7, 2**17])
+def test_bits_above_those_stored_are_no_part_of_a_value(write_dicom, parsed, monkeypatch, dtype, bits, part):
+    monkeypatch.setattr(dicom_pixels, "_PART", part)
     pixels = np.random.default_rng(0).integers(0, 256, (6, 10), np.uint8).view(dtype)
     path = write_dicom("a.dcm", pixels, **({} if bits is None else {"BitsStored": bits, "HighBit": bits - 1}))
 

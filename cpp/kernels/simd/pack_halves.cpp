@@ -11,7 +11,7 @@ template <class Stored>
 Words load_tail(const Stored* from, std::int64_t count) noexcept {
     Stored items[kWords];
     for (std::int64_t i = 0; i < kWords; ++i) {
-        items[i] = from[i < count ? i : count - 1];
+        std::memcpy(items + i, from + (i < count ? i : count - 1), sizeof(Stored));
     }
     return load(items);
 }

@@ -28,8 +28,6 @@ void pack_rows_as(const RowPack& job) noexcept {
     }
 }
 
-} // namespace
-
 // Rows no wider than a register, each the lower of one pair and the upper of the next: every one is read once.
 template <class Stored, bool plain>
 void pack_narrow_rows_as(const RowPack& job) noexcept {
@@ -48,6 +46,8 @@ void pack_narrow_rows_as(const RowPack& job) noexcept {
         above = below;
     }
 }
+
+} // namespace
 
 template <class Stored>
 void pack_rows(const RowPack& job) noexcept {

@@ -2,6 +2,7 @@
 
 #include "curved_values.hpp"
 #include "mixed_channels.hpp"
+#include "resample_nearest.hpp"
 #include "resample_oblique.hpp"
 #include "resample_tiles.hpp"
 #include "resample_volume.hpp"
@@ -45,6 +46,10 @@ void resample(const StoredView<Stored>& stored, const Resampling& how, const Out
     }
     std::array<std::size_t, 3> axis{};
     if (!find_stored_axes(how.to_stored, out.shape, axis)) {
+        if (how.filter == Filter::nearest) {
+            resample_nearest(stored, how, out, threads);
+            return;
+        }
         if constexpr (std::is_integral_v<Stored>) {
             if (resample_tiles(stored, how, out, threads) || resample_oblique(stored, how, out, threads)) {
                 return;

@@ -53,6 +53,15 @@ def test_a_turned_map_of_huge_steps_reads_the_corners(steps):
     assert (padded.ravel()[1:] == 7).all()
 
 
+def test_weights_kept_for_a_narrow_window_are_not_taken_for_a_wide_one():
+    """Of one geometry: the wider the window, the fewer bits a weight may have before a sum leaves its integer."""
+    sizes, new = (200, 60), (5, 6)
+    stored = noise((1, *sizes), "uint16")
+
+    for high in (100, 32766, 100):
+        agrees(stored, resize(sizes, new), new, filter="antialias", before=[Tone(low=0, high=high)])
+
+
 def test_more_weights_than_are_worth_keeping_take_the_exact_path():
     """Each output reads nearly all of a long row: 500 times 9000 weights."""
     stored = noise((1, 2, 9000), "uint8")

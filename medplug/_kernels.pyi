@@ -87,9 +87,9 @@ def resample(
     axis, at least linear. `border`: "edge" clamps the position to the image and weighs the pixels inside it;
     "constant" counts each pixel outside as `fill`, a value as `before` gives them.
 
-    `quality`: "exact", or "fast", which makes integer images of at least 256 x 256 that are turned and shrunk by 2.8 or
-    more either way from the means of two by two pixels. On radiographs the error's root mean square is below 0.4 % of
-    the window (48 dB); beside a sharp edge an output may be off by a sixth of the step.
+    `quality`: "exact", or "fast", which makes integer images of at least 256 x 256 that are turned and shrunk by 2.4 to
+    7.5 either way from smoothed means of two by two pixels, but at their edges. On radiographs the error's root mean
+    square is below 0.4 % of the window (48 dB); beside a sharp edge an output may be off by an eighth of the step.
     """
 
 def resample_batch(

@@ -24,7 +24,7 @@ struct Resampling {
     const Tone* before;
     const Tone* after;
     const double* fill;
-    bool fast; // where it pays, from an image half as large
+    bool fast; // where it pays, from a smoothed image half as large
 
     std::array<Axis, 3> axes(const Shape& stored) const noexcept;
 };

@@ -30,10 +30,20 @@ auto row_kernel() noexcept {
     }
 }
 
-// A channel together with the weights of its rows, whose bits depend on its words.
+// A channel together with the weights of its rows, whose bits depend on its words, and what brings their sums back to
+// words.
 struct PlannedChannel : WordChannel {
     std::shared_ptr<const RowPlan> rows;
+    int shift = 0;
 };
+
+int shift_to_words(std::int64_t high, int bits) noexcept {
+    int shift = 0;
+    while (((high << bits) + (std::int64_t{1} << shift >> 1)) >> shift > 32767) {
+        ++shift;
+    }
+    return shift;
+}
 
 struct RowPlanKey {
     AxisMap map;
@@ -42,9 +52,17 @@ struct RowPlanKey {
     bool operator==(const RowPlanKey& other) const noexcept { return map == other.map && most == other.most; }
 };
 
+// A thread's: the sums that one row hands to the next, and a panel of rows of words.
 struct Scratch {
-    std::int64_t padded;
-    std::int64_t bytes() const noexcept { return padded * static_cast<std::int64_t>(sizeof(float)) * (1 + 2 * kPanel); }
+    std::int64_t padded, pitch;
+
+    Scratch(std::int64_t columns, std::int64_t chunks) noexcept
+        : padded((columns + kColumnPad - 1) / kColumnPad * kColumnPad),
+          pitch((padded + kChunk * chunks + kColumnPad - 1) / kColumnPad * kColumnPad) {}
+    std::int64_t carried_bytes() const noexcept { return padded * static_cast<std::int64_t>(sizeof(std::int32_t)); }
+    std::int64_t bytes() const noexcept {
+        return carried_bytes() + kPanel * pitch * static_cast<std::int64_t>(sizeof(std::int16_t));
+    }
 };
 
 template <class Stored>
@@ -56,20 +74,19 @@ struct Words {
     Window columns;
     const ColumnPlan& column_plan;
     const std::vector<PlannedChannel>& channels;
+    const Scratch layout;
 
     void make_panel(std::int64_t c, std::int64_t slice, std::int64_t begin, std::int64_t end,
                     std::byte* scratch) const noexcept {
         const PlannedChannel& channel = channels[static_cast<std::size_t>(c)];
-        const std::int64_t padded = (columns.count + kColumnPad - 1) / kColumnPad * kColumnPad;
-        auto* panel = reinterpret_cast<float*>(scratch);
-        float* turned = panel + padded * kPanel;
-        auto* carried = reinterpret_cast<std::int32_t*>(turned + padded * kPanel);
-        sum_rows(channel, slice, begin, end, padded, panel, carried);
+        auto* carried = reinterpret_cast<std::int32_t*>(scratch);
+        auto* panel = reinterpret_cast<std::int16_t*>(scratch + layout.carried_bytes());
+        sum_rows(channel, slice, begin, end, panel, carried);
 
         const bool reversed = channel.rows->reversed;
         const std::int64_t row = reversed ? out.shape[1] - 1 - begin : begin;
-        kernels().sum_columns({panel, columns.count, turned, column_plan.weights.data(), column_plan.first.data(),
-                               column_plan.taps, out.shape[2], static_cast<float>(channel.gain),
+        kernels().sum_columns({panel, layout.pitch, column_plan.weights.data(), column_plan.first.data(),
+                               column_plan.chunks, out.shape[2], static_cast<float>(channel.gain),
                                static_cast<float>(channel.bias), out.row(c, slice, row),
                                reversed ? -out.shape[2] : out.shape[2], end - begin});
         for (std::int64_t i = begin; i < end; ++i) {
@@ -78,7 +95,7 @@ struct Words {
     }
 
     void sum_rows(const PlannedChannel& channel, std::int64_t slice, std::int64_t begin, std::int64_t end,
-                  std::int64_t padded, float* panel, std::int32_t* carried) const noexcept {
+                  std::int16_t* panel, std::int32_t* carried) const noexcept {
         const RowPlan& plan = *channel.rows;
         const std::byte* origin = stored.row(channel.stored, tables[0][slice].first, 0) +
                                   columns.first * static_cast<std::int64_t>(sizeof(Stored));
@@ -88,6 +105,7 @@ struct Words {
         job.tone = &channel.tone;
         job.carried = carried;
         job.carries = plan.shared;
+        job.shift = channel.shift;
         const auto kernel = row_kernel<Stored>();
         const std::int64_t last = plan.shared ? end : end - 1;
         for (std::int64_t i = begin; i <= last; ++i) {
@@ -98,7 +116,7 @@ struct Words {
             job.rows = step.rows;
             job.ending = ends ? plan.weights.data() + step.ending : nullptr;
             job.starting = starts ? plan.weights.data() + step.starting : nullptr;
-            job.finished = panel + (plan.shared ? i - 1 - begin : i - begin) * padded;
+            job.finished = panel + (plan.shared ? i - 1 - begin : i - begin) * layout.pitch;
             const RowPlan::Step& next = plan.steps[std::min(static_cast<std::size_t>(i + 1), plan.steps.size() - 1)];
             job.next = origin + next.first * job.stride;
             job.next_rows = std::min<std::int64_t>(next.rows, 16);
@@ -130,30 +148,31 @@ bool resample_words(const StoredView<Stored>& stored, const Resampling& how, con
                     const OutputView& out, int threads) {
     const Window columns = tables[2].reach(0, out.shape[2]);
     if (how.filter == Filter::nearest || columns.count == 0 || columns.count > kMostColumns ||
-        ColumnPlan::taps_of(tables[2]) * out.shape[2] > kMostWeights || !copies_slices(tables[0], out.shape[0]) ||
-        !worth_copying(stored)) {
-        return false;
-    }
-    std::vector<PlannedChannel> channels;
-    for (WordChannel& channel : word_channels(stored, how, out.channels)) {
-        auto rows = Kept<RowPlanKey, RowPlan>::of({tables.maps[1], channel.tone.high},
-                                                  [&] { return RowPlan(tables[1], out.shape[1], channel.tone.high); });
-        channel.gain = std::ldexp(channel.gain, -rows->bits);
-        channels.push_back({channel, std::move(rows)});
-    }
-    if (channels.empty()) {
+        ColumnPlan::chunks_of(tables[2]) * kChunk * out.shape[2] > kMostWeights ||
+        !copies_slices(tables[0], out.shape[0]) || !worth_copying(stored)) {
         return false;
     }
     const auto column_plan =
         Kept<AxisMap, ColumnPlan>::of(tables.maps[2], [&] { return ColumnPlan(tables[2], out.shape[2], columns); });
+    std::vector<PlannedChannel> channels;
+    for (WordChannel& channel : word_channels(stored, how, out.channels)) {
+        auto rows = Kept<RowPlanKey, RowPlan>::of({tables.maps[1], channel.tone.high},
+                                                  [&] { return RowPlan(tables[1], out.shape[1], channel.tone.high); });
+        const int shift = shift_to_words(channel.tone.high, rows->bits);
+        channel.gain = std::ldexp(channel.gain, shift - rows->bits - column_plan->bits);
+        channels.push_back({channel, std::move(rows), shift});
+    }
+    if (channels.empty()) {
+        return false;
+    }
     const WholeRows<Stored> whole(stored);
-    const Words<Stored> kernel{whole.view(), how, tables, out, columns, *column_plan, channels};
+    const Scratch layout(columns.count, column_plan->chunks);
+    const Words<Stored> kernel{whole.view(), how, tables, out, columns, *column_plan, channels, layout};
 
     const std::int64_t panels = (out.shape[1] + kPanel - 1) / kPanel;
     const std::int64_t items = out.channels * out.shape[0] * panels;
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
-    const Scratch need{(columns.count + kColumnPad - 1) / kColumnPad * kColumnPad};
-    const KeptScratch scratch(slots, need.bytes());
+    const KeptScratch scratch(slots, layout.bytes());
     ThreadPool::instance().run(items, slots, [&](std::int64_t item, int slot) noexcept {
         const std::int64_t begin = item % panels * kPanel;
         const std::int64_t plane = item / panels;

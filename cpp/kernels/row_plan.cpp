@@ -1,5 +1,7 @@
 #include "row_plan.hpp"
 
+#include "whole_weights.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -25,27 +27,22 @@ bool at_most_two_share(const TapTable& taps, std::int64_t outputs, bool reversed
 } // namespace
 
 RowPlan::RowPlan(const TapTable& taps, std::int64_t outputs, std::int64_t most) {
-    double heaviest = 0.0;
-    for (const double weight : taps.weights) {
-        heaviest = std::max(heaviest, weight);
-    }
-    bits = static_cast<int>(std::min(std::floor(std::log2(32767.0 / std::max(heaviest, 1e-3))),
-                                     std::floor(std::log2(2147483647.0 / static_cast<double>(most)))));
+    bits = weight_bits(taps, most);
     reversed = taps[0].first > taps[outputs - 1].first;
     shared = at_most_two_share(taps, outputs, reversed);
     steps.reserve(static_cast<std::size_t>(outputs) + 1);
     weights.reserve(taps.weights.size() + 2 * static_cast<std::size_t>(outputs));
     const auto place = [&](std::int64_t i) { return reversed ? outputs - 1 - i : i; };
     if (!shared) {
-        Rounded own;
+        WholeWeights own;
         for (std::int64_t i = 0; i < outputs; ++i) {
             const Window& window = taps[place(i)];
-            round(window, taps.weights_of(place(i)), own);
-            steps.push_back({window.first, window.count, append(own.whole, window, window.first, window.count), -1});
+            own.round(window, taps.weights_of(place(i)), bits);
+            steps.push_back({window.first, window.count, append(own.values, window, window.first, window.count), -1});
         }
         return;
     }
-    Rounded ending, starting;
+    WholeWeights ending, starting;
     Window ends{}, starts{};
     for (std::int64_t i = 0; i <= outputs; ++i) {
         std::swap(ending, starting);
@@ -53,7 +50,7 @@ RowPlan::RowPlan(const TapTable& taps, std::int64_t outputs, std::int64_t most) 
         std::int64_t first = ends.first + ends.count, stop = first;
         if (i < outputs) {
             starts = taps[place(i)];
-            round(starts, taps.weights_of(place(i)), starting);
+            starting.round(starts, taps.weights_of(place(i)), bits);
             first = starts.first;
         }
         if (i + 1 < outputs) {
@@ -65,31 +62,8 @@ RowPlan::RowPlan(const TapTable& taps, std::int64_t outputs, std::int64_t most) 
             first = steps.back().first + steps.back().rows;
         }
         const std::int64_t rows = stop - first;
-        steps.push_back({first, rows, i > 0 ? append(ending.whole, ends, first, rows) : -1,
-                         i < outputs ? append(starting.whole, starts, first, rows) : -1});
-    }
-}
-
-// Rounded down, and the largest remainders up, of equal ones the first: the sum stays exact, so a flat image stays
-// flat.
-void RowPlan::round(const Window& window, const double* exact, Rounded& rounded) const {
-    const auto count = static_cast<std::size_t>(window.count);
-    rounded.whole.resize(count);
-    rounded.rests.resize(count);
-    auto missing = static_cast<std::int64_t>(std::nearbyint(std::ldexp(window.inside, bits)));
-    const double scale = std::ldexp(1.0, bits);
-    for (std::size_t k = 0; k < count; ++k) {
-        const double scaled = exact[k] * scale;
-        rounded.whole[k] = static_cast<std::int16_t>(scaled);
-        rounded.rests[k] = {scaled - static_cast<double>(rounded.whole[k]), k};
-        missing -= rounded.whole[k];
-    }
-    const auto up = static_cast<std::ptrdiff_t>(std::clamp<std::int64_t>(missing, 0, window.count));
-    std::partial_sort(
-        rounded.rests.begin(), rounded.rests.begin() + up, rounded.rests.end(),
-        [](const Rest& a, const Rest& b) { return a.value > b.value || (a.value == b.value && a.place < b.place); });
-    for (std::ptrdiff_t k = 0; k < up; ++k) {
-        ++rounded.whole[rounded.rests[static_cast<std::size_t>(k)].place];
+        steps.push_back({first, rows, i > 0 ? append(ending.values, ends, first, rows) : -1,
+                         i < outputs ? append(starting.values, starts, first, rows) : -1});
     }
 }
 
@@ -108,25 +82,30 @@ std::int64_t RowPlan::append(const std::vector<std::int16_t>& of, const Window& 
     return begin;
 }
 
-std::int64_t ColumnPlan::taps_of(const TapTable& table) noexcept {
-    std::int64_t most = 0;
+std::int64_t ColumnPlan::chunks_of(const TapTable& table) noexcept {
+    std::int64_t most = 1;
     for (const Window& window : table.windows) {
         most = std::max(most, window.count);
     }
-    return most;
+    return (most + kChunk - 1) / kChunk;
 }
 
-ColumnPlan::ColumnPlan(const TapTable& table, std::int64_t outputs, const Window& columns) : taps(taps_of(table)) {
-    first.reserve(static_cast<std::size_t>(outputs));
-    weights.resize(static_cast<std::size_t>(outputs * taps));
+ColumnPlan::ColumnPlan(const TapTable& table, std::int64_t outputs, const Window& columns)
+    : bits(weight_bits(table, 32767)), chunks(chunks_of(table)) {
+    const std::int64_t groups = (outputs + kColumnGroup - 1) / kColumnGroup;
+    first.resize(static_cast<std::size_t>(groups * kColumnGroup));
+    weights.resize(static_cast<std::size_t>(groups * chunks * kColumnGroup * kChunk));
+    WholeWeights own;
     for (std::int64_t x = 0; x < outputs; ++x) {
         const Window& window = table[x];
-        const std::int64_t wanted = window.count == 0 ? 0 : window.first - columns.first;
-        const std::int64_t from = std::min(wanted, columns.count - taps); // so that nothing beyond is read
-        first.push_back(static_cast<std::int32_t>(from));
-        float* own = weights.data() + x * taps + (wanted - from);
+        if (window.count == 0) {
+            continue;
+        }
+        first[static_cast<std::size_t>(x)] = static_cast<std::int32_t>(window.first - columns.first);
+        own.round(window, table.weights_of(x), bits);
         for (std::int64_t k = 0; k < window.count; ++k) {
-            own[k] = static_cast<float>(table.weights_of(x)[k]);
+            const std::int64_t row = (x / kColumnGroup * chunks + k / kChunk) * kColumnGroup + x % kColumnGroup;
+            weights[static_cast<std::size_t>(row * kChunk + k % kChunk)] = own.values[static_cast<std::size_t>(k)];
         }
     }
 }

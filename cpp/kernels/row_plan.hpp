@@ -1,5 +1,6 @@
 #pragma once
 
+#include "simd/kernels.hpp"
 #include "taps.hpp"
 
 namespace medplug {
@@ -29,32 +30,23 @@ struct RowPlan {
     std::vector<std::int32_t> weights;
 
   private:
-    struct Rest {
-        double value;
-        std::size_t place;
-    };
-    struct Rounded { // the weights of one window, and what working them out needs
-        std::vector<std::int16_t> whole;
-        std::vector<Rest> rests;
-    };
-
-    void round(const Window& window, const double* exact, Rounded& rounded) const;
     std::int64_t append(const std::vector<std::int16_t>& of, const Window& window, std::int64_t first,
                         std::int64_t rows);
 };
 
-// The weights along the columns, as the kernel takes them: as many for each output, some of which may be zero.
+// The weights along the columns, as the kernel takes them: whole chunks for each output, in groups of kColumnGroup
+// outputs; what a window lacks weighs nothing.
 struct ColumnPlan {
     ColumnPlan(const TapTable& table, std::int64_t outputs, const Window& columns);
 
-    // How many weights a window has at most; where many outputs lie outside the image, as many each are too many.
-    static std::int64_t taps_of(const TapTable& table) noexcept;
+    static std::int64_t chunks_of(const TapTable& table) noexcept;
 
     std::size_t items() const noexcept { return first.size() + weights.size(); }
 
-    std::int64_t taps = 0;
-    std::vector<std::int32_t> first; // from the first of `columns`
-    std::vector<float> weights;      // [outputs, taps]
+    int bits = 0;
+    std::int64_t chunks = 0;
+    std::vector<std::int32_t> first;   // from the first of `columns`
+    std::vector<std::int16_t> weights; // [groups, chunks, kColumnGroup, kChunk]
 };
 
 } // namespace medplug

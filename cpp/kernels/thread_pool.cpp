@@ -33,14 +33,17 @@ struct ThreadPool::Job {
     Call call;
     std::int64_t items;
     int slots;
+    std::int64_t together; // as many are taken at once: to take waits until what was stored is seen by every core
     std::atomic<std::int64_t> next_item{0};
     int next_slot = 1; // slot 0 is the caller's
     int active = 0;    // workers inside
     Job* next_job = nullptr;
 
     void work(int slot) noexcept {
-        for (std::int64_t item; (item = next_item.fetch_add(1, std::memory_order_relaxed)) < items;) {
-            call(context, item, slot);
+        for (std::int64_t first; (first = next_item.fetch_add(together, std::memory_order_relaxed)) < items;) {
+            for (std::int64_t item = first; item < std::min(first + together, items); ++item) {
+                call(context, item, slot);
+            }
         }
     }
 };
@@ -62,7 +65,9 @@ ThreadPool& ThreadPool::instance() {
 }
 
 void ThreadPool::run_erased(std::int64_t items, int threads, const void* context, Call call) noexcept {
-    Job job{context, call, items, static_cast<int>(std::min<std::int64_t>(threads, items))};
+    constexpr std::int64_t turns = 64; // of each thread, so that all end at about the same time
+    const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
+    Job job{context, call, items, slots, std::max<std::int64_t>(1, items / (turns * std::max(slots, 1)))};
     if (job.slots > 1) {
         const std::lock_guard lock(mutex_);
         start_workers(job.slots - 1);

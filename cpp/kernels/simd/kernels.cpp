@@ -11,7 +11,7 @@ namespace medplug {
     template <class Stored>                                                                                            \
     void pack_rows(const RowPack&) noexcept;                                                                           \
     template <class Stored>                                                                                            \
-    void pack_halves(const RowPack&) noexcept;                                                                         \
+    void smooth_halves(const HalfPack&) noexcept;                                                                      \
     void make_tile(const TileJob&) noexcept;                                                                           \
     void make_linear_tile(const TileJob&) noexcept;                                                                    \
     void sum_columns(const ColumnSum&) noexcept;                                                                       \
@@ -30,10 +30,10 @@ namespace medplug {
                             pack_rows<std::int8_t>,                                                                    \
                             pack_rows<std::uint16_t>,                                                                  \
                             pack_rows<std::int16_t>,                                                                   \
-                            pack_halves<std::uint8_t>,                                                                 \
-                            pack_halves<std::int8_t>,                                                                  \
-                            pack_halves<std::uint16_t>,                                                                \
-                            pack_halves<std::int16_t>,                                                                 \
+                            smooth_halves<std::uint8_t>,                                                               \
+                            smooth_halves<std::int8_t>,                                                                \
+                            smooth_halves<std::uint16_t>,                                                              \
+                            smooth_halves<std::int16_t>,                                                               \
                             make_tile,                                                                                 \
                             make_linear_tile,                                                                          \
                             sum_columns,                                                                               \

@@ -36,26 +36,26 @@ struct RowSum {
     const std::int32_t* starting; // null: no row starts here
     bool carries;                 // whether the ending row has sums in `carried`
     std::int32_t* carried;        // [columns], padded to a multiple of kColumnPad
-    float* finished;              // likewise; written where `ending`
+    std::int16_t* finished;       // likewise, as words; written where `ending`
+    int shift;                    // of the sums, halves up, to words
     const std::byte* next;        // where the next call will read; a hint, may be null
     std::int64_t next_rows;
 };
 
-// Weighted sums along the columns of kPanel rows at once:
-//   out[row][x] = bias + gain * sum_k weights[x * taps + k] * panel[row][first[x] + k]
+// Weighted sums along the columns of rows of words:
+//   out[row][x] = bias + gain * sum over k of weights[x][k] * panel[row][first[x] + k]
 struct ColumnSum {
-    const float* panel; // [kPanel, columns], padded
-    std::int64_t columns;
-    float* turned; // scratch, [columns padded, kPanel]
-    const float* weights;
-    const std::int32_t* first;
-    std::int64_t taps;
+    const std::int16_t* panel;
+    std::int64_t pitch;          // from row to row of the panel; whole chunks are read
+    const std::int16_t* weights; // [groups, chunks, kColumnGroup, kChunk]
+    const std::int32_t* first;   // padded to whole groups
+    std::int64_t chunks;
     std::int64_t width; // of the output
     float gain;
     float bias;
     float* out;
     std::int64_t out_stride; // floats
-    std::int64_t rows;       // of the output, at most kPanel
+    std::int64_t rows;
 };
 
 // Stored rows as words, two side by side: packed[x] = upper[x] | lower[x] << 16, for `pairs` of rows, one below the
@@ -66,15 +66,36 @@ struct RowPack {
     std::int64_t pairs;
     std::int64_t advance; // rows from pair to pair: 2, or 1 where each row is the upper of one and the lower of another
     std::int64_t columns;
+    const std::int32_t* begins; // of each pair, the columns that are wanted: from a multiple of kColumnPad on;
+    const std::int32_t* ends;   // null: all
     bool missing_upper, missing_lower;
     const WordTone* tone;
     std::int32_t* packed; // up to kColumnPad - 1 more than `columns` are written
     std::int64_t pitch;
-    // Of pack_halves alone, which packs the rows of an image half as large, two by two: `rows` is at an even stored
-    // row and column, `columns` counts stored ones, the advance is 2 rows of the half. Each of its pixels is
-    // (the sum of two by two words + 2^(shift - 1)) >> shift; what an odd size lacks is what lies beside it.
-    int shift;
-    bool lone; // the last row is made of a single stored one
+};
+
+// Five weights of a smoothing, mirrored about the centre, as whole numbers whose sum is 2^kSmoothingBits.
+struct Smoothing {
+    std::int16_t centre, beside, beyond;
+};
+
+// The rows of an image half as large, smoothed and packed two by two, advancing by one: rows 2 to `count` - 4 and
+// columns 2 to `columns` - 3, for which all that they are made of is there; what else is written means nothing.
+//   packed(pixel) = 2^(16 - means - shift) * smoothed mean of two by two words
+struct HalfPack {
+    const std::byte* rows; // of two stored ones each
+    std::int64_t stride;
+    std::int64_t count, columns; // of the half
+    const std::int32_t* begins;  // of each row, the columns that are wanted: from a multiple of kColumnPad / 2 on
+    const std::int32_t* ends;
+    const WordTone* tone;
+    Smoothing down, across;
+    bool means;           // of two rows' words, whose sum might not be a word
+    int shift;            // of a row's sums, which leaves 14 bits
+    std::int32_t* packed; // up to kColumnPad - 1 more than `columns` are written
+    std::int64_t pitch;   // of what follows, too
+    std::int16_t* words;  // scratch: from -4 to 2 * columns + 2 * kColumnPad
+    std::int32_t* sums;   // scratch: five rows
 };
 
 // One stored axis of a tile; positions count from the tile's own first pixel.
@@ -109,7 +130,10 @@ struct TileJob {
 
 constexpr int kMostPairs = 34; // a support of up to 32 pixels
 constexpr std::int64_t kColumnPad = 32;
-constexpr std::int64_t kPanel = 16;
+constexpr std::int64_t kPanel = 8;        // rows whose columns are summed together
+constexpr std::int64_t kColumnGroup = 16; // outputs
+constexpr std::int64_t kChunk = 8;        // words of a window: 128 bits
+constexpr int kSmoothingBits = 13;
 
 struct Kernels {
     const char* name;
@@ -121,10 +145,10 @@ struct Kernels {
     void (*pack_rows_int8)(const RowPack&) noexcept;
     void (*pack_rows_uint16)(const RowPack&) noexcept;
     void (*pack_rows_int16)(const RowPack&) noexcept;
-    void (*pack_halves_uint8)(const RowPack&) noexcept;
-    void (*pack_halves_int8)(const RowPack&) noexcept;
-    void (*pack_halves_uint16)(const RowPack&) noexcept;
-    void (*pack_halves_int16)(const RowPack&) noexcept;
+    void (*smooth_halves_uint8)(const HalfPack&) noexcept;
+    void (*smooth_halves_int8)(const HalfPack&) noexcept;
+    void (*smooth_halves_uint16)(const HalfPack&) noexcept;
+    void (*smooth_halves_int16)(const HalfPack&) noexcept;
     void (*make_tile)(const TileJob&) noexcept;
     void (*make_linear_tile)(const TileJob&) noexcept; // where both supports are 1, from pairs that advance by 1
     void (*sum_columns)(const ColumnSum&) noexcept;

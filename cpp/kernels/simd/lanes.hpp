@@ -21,7 +21,7 @@ namespace {
 struct Words {
     __m512i v;
 };
-struct Sums { // of 32 columns; the halves hold every other four of them, see `unscramble`
+struct Sums { // of 32 columns; the halves hold every other four of them, see `pair`
     __m512i low, high;
 };
 constexpr int kWords = 32;
@@ -43,6 +43,15 @@ inline Words load(const std::int16_t* p) noexcept {
     return {_mm512_loadu_si512(p)};
 }
 
+inline void store(std::int16_t* p, Words a) noexcept {
+    _mm512_storeu_si512(p, a.v);
+}
+inline Words plus(Words a, Words b) noexcept {
+    return {_mm512_add_epi16(a.v, b.v)};
+}
+inline Words average(Words a, Words b) noexcept { // of unsigned ones; halves go up
+    return {_mm512_avg_epu16(a.v, b.v)};
+}
 inline Words exclusive_or(Words a, Words b) noexcept {
     return {_mm512_xor_si512(a.v, b.v)};
 }
@@ -86,12 +95,12 @@ inline void add_weighted(Sums& sums, const RowPair& rows, std::int32_t weights) 
     sums.high = _mm512_dpwssd_epi32(sums.high, rows.high, both);
 }
 
-// Writes the sums as floats, in the columns' order.
-inline void unscramble(float* to, const Sums& sums) noexcept {
-    const __m512i first = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23);
-    const __m512i second = _mm512_setr_epi32(8, 9, 10, 11, 24, 25, 26, 27, 12, 13, 14, 15, 28, 29, 30, 31);
-    _mm512_storeu_ps(to, _mm512_cvtepi32_ps(_mm512_permutex2var_epi32(sums.low, first, sums.high)));
-    _mm512_storeu_ps(to + 16, _mm512_cvtepi32_ps(_mm512_permutex2var_epi32(sums.low, second, sums.high)));
+// Writes the sums, shifted to the right with halves up, as words, in the columns' order.
+inline void store_words(std::int16_t* to, const Sums& sums, int shift) noexcept {
+    const __m512i half = _mm512_set1_epi32(1 << shift >> 1);
+    const __m128i by = _mm_cvtsi32_si128(shift);
+    _mm512_storeu_si512(to, _mm512_packs_epi32(_mm512_sra_epi32(_mm512_add_epi32(sums.low, half), by),
+                                               _mm512_sra_epi32(_mm512_add_epi32(sums.high, half), by)));
 }
 
 // Writes the pairs, a column after the other.
@@ -129,6 +138,15 @@ inline Words load(const std::int16_t* p) noexcept {
     return {_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p))};
 }
 
+inline void store(std::int16_t* p, Words a) noexcept {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a.v);
+}
+inline Words plus(Words a, Words b) noexcept {
+    return {_mm256_add_epi16(a.v, b.v)};
+}
+inline Words average(Words a, Words b) noexcept {
+    return {_mm256_avg_epu16(a.v, b.v)};
+}
 inline Words exclusive_or(Words a, Words b) noexcept {
     return {_mm256_xor_si256(a.v, b.v)};
 }
@@ -172,9 +190,12 @@ inline void add_weighted(Sums& sums, const RowPair& rows, std::int32_t weights) 
     sums.high = _mm256_add_epi32(sums.high, _mm256_madd_epi16(rows.high, both));
 }
 
-inline void unscramble(float* to, const Sums& sums) noexcept {
-    _mm256_storeu_ps(to, _mm256_cvtepi32_ps(_mm256_permute2x128_si256(sums.low, sums.high, 0x20)));
-    _mm256_storeu_ps(to + 8, _mm256_cvtepi32_ps(_mm256_permute2x128_si256(sums.low, sums.high, 0x31)));
+inline void store_words(std::int16_t* to, const Sums& sums, int shift) noexcept {
+    const __m256i half = _mm256_set1_epi32(1 << shift >> 1);
+    const __m128i by = _mm_cvtsi32_si128(shift);
+    const __m256i low = _mm256_sra_epi32(_mm256_add_epi32(sums.low, half), by);
+    const __m256i high = _mm256_sra_epi32(_mm256_add_epi32(sums.high, half), by);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_packs_epi32(low, high));
 }
 
 inline void store_pairs(std::int32_t* to, const RowPair& rows) noexcept {
@@ -226,6 +247,16 @@ inline Words load(const std::int16_t* p) noexcept {
     return words;
 }
 
+inline void store(std::int16_t* p, Words a) noexcept {
+    std::memcpy(p, &a.v, sizeof a.v);
+}
+inline Words plus(Words a, Words b) noexcept {
+    return {(WordVector)((UnsignedVector)a.v + (UnsignedVector)b.v)};
+}
+inline Words average(Words a, Words b) noexcept {
+    const auto x = (UnsignedVector)a.v, y = (UnsignedVector)b.v;
+    return {(WordVector)((x | y) - ((x ^ y) >> 1))};
+}
 inline Words exclusive_or(Words a, Words b) noexcept {
     return {a.v ^ b.v};
 }
@@ -273,9 +304,9 @@ inline void add_weighted(Sums& sums, const RowPair& rows, std::int32_t weights) 
     }
 }
 
-inline void unscramble(float* to, const Sums& sums) noexcept {
+inline void store_words(std::int16_t* to, const Sums& sums, int shift) noexcept {
     for (int i = 0; i < kWords; ++i) {
-        to[i] = static_cast<float>(sums.v[i]);
+        to[i] = static_cast<std::int16_t>((sums.v[i] + (1 << shift >> 1)) >> shift);
     }
 }
 

@@ -2,7 +2,6 @@
 // is shared from output to output but the packed rows beneath: for every output, pairs of rows times pairs of weights
 // for eight columns at once; then, for several outputs side by side, the weights along the columns.
 #include "tile_lanes.hpp"
-#include "turn.hpp"
 
 namespace medplug::MEDPLUG_ISA {
 
@@ -40,6 +39,32 @@ inline void sum_octet(const std::int32_t* packed, std::int64_t pitch, std::int64
     __builtin_memcpy(to, sum, sizeof sum);
 #endif
 }
+
+#if defined(MEDPLUG_AVX2)
+
+// Eight by eight, about the diagonal.
+inline void turn_eight(const float* from, std::int64_t from_stride, float* to, std::int64_t to_stride) noexcept {
+    __m256 a[8], b[8];
+    for (int i = 0; i < 8; ++i) {
+        a[i] = _mm256_loadu_ps(from + i * from_stride);
+    }
+    for (int i = 0; i < 8; i += 2) {
+        b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+        b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+    }
+    for (int i = 0; i < 8; i += 4) {
+        a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
+        a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
+        a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
+        a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
+    }
+    for (int i = 0; i < 4; ++i) {
+        _mm256_storeu_ps(to + i * to_stride, _mm256_permute2f128_ps(a[i], a[4 + i], 0x20));
+        _mm256_storeu_ps(to + (4 + i) * to_stride, _mm256_permute2f128_ps(a[i], a[4 + i], 0x31));
+    }
+}
+
+#endif
 
 // [kLanes outputs, 8 columns] to [8 columns, kLanes outputs].
 inline void turn_octets(const std::int32_t* from, Ints* to) noexcept {

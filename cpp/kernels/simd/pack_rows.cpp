@@ -13,7 +13,8 @@ void pack_rows_as(const RowPack& job) noexcept {
     for (std::int64_t k = 0; k < job.pairs; ++k, row += job.advance * job.stride, packed += job.pitch) {
         const auto* upper = reinterpret_cast<const Stored*>(row);
         const auto* lower = reinterpret_cast<const Stored*>(row + job.stride);
-        for (std::int64_t x = 0; x < job.columns; x += kWords) {
+        const std::int64_t end = job.ends == nullptr ? job.columns : job.ends[k];
+        for (std::int64_t x = job.begins == nullptr ? 0 : job.begins[k]; x < end; x += kWords) {
             const std::int64_t left = job.columns - x;
             const auto read = [&](const Stored* from) noexcept {
                 return curve.of<plain>(left >= kWords ? load(from + x) : load_some(from + x, left));

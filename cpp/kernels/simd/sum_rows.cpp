@@ -36,7 +36,7 @@ void sum_strip(const RowSum& job, const Curve& curve, std::int64_t x, std::int64
         }
     }
     if (ends) {
-        unscramble(job.finished + x, ending);
+        store_words(job.finished + x, ending, job.shift);
     }
     if (starts) {
         store_sums(job.carried + x, starting);

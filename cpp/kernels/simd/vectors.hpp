@@ -41,6 +41,22 @@ inline void store(float* p, Floats values) noexcept {
 inline void store(std::int32_t* p, Ints values) noexcept {
     std::memcpy(p, &values, sizeof values);
 }
+// The first `count` of them. A copy of any length is a call, or a string instruction, that takes longer than the sums.
+inline void store_some(float* to, Floats values, std::int64_t count) noexcept {
+#if defined(MEDPLUG_AVX512)
+    const auto mask = static_cast<__mmask16>(count >= kLanes ? 0xffffU : (1U << count) - 1U);
+    _mm512_mask_storeu_ps(to, mask, (__m512)values);
+#else
+    if (count >= kLanes) {
+        __builtin_memcpy(to, &values, sizeof values);
+        return;
+    }
+    for (std::int64_t i = 0; i < count; ++i) {
+        to[i] = values[i];
+    }
+#endif
+}
+
 inline Floats floats(Ints values) noexcept {
     return __builtin_convertvector(values, Floats);
 }

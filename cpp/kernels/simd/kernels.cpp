@@ -2,6 +2,10 @@
 
 #include <cstring>
 
+#ifdef MEDPLUG_HAS_X86
+#include <cpuid.h>
+#endif
+
 namespace medplug {
 
 #define MEDPLUG_DECLARE(isa)                                                                                           \
@@ -92,6 +96,19 @@ bool choose_kernels(const char* name) noexcept {
 
 const Kernels& kernels() noexcept {
     return *chosen;
+}
+
+bool gathers_well() noexcept {
+#ifdef MEDPLUG_HAS_X86
+    static const bool found = [] {
+        // CPUID leaf 7: AVX512-FP16, which no earlier processor has
+        unsigned a = 0, b = 0, c = 0, d = 0;
+        return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 23 & 1) != 0;
+    }();
+    return found;
+#else
+    return false;
+#endif
 }
 
 } // namespace medplug

@@ -171,4 +171,8 @@ bool choose_kernels(const char* name) noexcept;
 // What was chosen.
 const Kernels& kernels() noexcept;
 
+// Whether the processor gathers faster than single loads do: Intel's from Sapphire Rapids on. Before, the mitigation of
+// gather data sampling slows them, and AMD's are slow.
+bool gathers_well() noexcept;
+
 } // namespace medplug

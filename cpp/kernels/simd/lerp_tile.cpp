@@ -23,6 +23,7 @@ inline Ints moved(Ints from, Ints times, std::int32_t step) noexcept {
     return (Ints)((Wrapping)from + (Wrapping)times * static_cast<std::uint32_t>(step));
 }
 
+template <bool gathers>
 inline void make_row(const TileLerp& job, const std::int32_t* first, float* out) noexcept {
     const Ints lanes = counted();
     const Ints center = Ints{} + job.center;
@@ -42,7 +43,8 @@ inline void make_row(const TileLerp& job, const std::int32_t* first, float* out)
         const Words rows = words((across | 0x8000) - (across << 16));
         const Words next = scaled(rows, words(along | along << 16));
         const Words same = minus(rows, next);
-        const Columns upper = fetch(job.packed, offsets), lower = fetch(job.packed + job.slice_pitch, offsets);
+        const Columns upper = fetch<gathers>(job.packed, offsets),
+                      lower = fetch<gathers>(job.packed + job.slice_pitch, offsets);
         const auto within = [&](const Columns& columns) noexcept {
             return floats(multiply_add(multiply_add(center, columns.here, same), columns.next, next));
         };
@@ -60,9 +62,8 @@ inline void make_row(const TileLerp& job, const std::int32_t* first, float* out)
     }
 }
 
-} // namespace
-
-void lerp_tile(const TileLerp& job) noexcept {
+template <bool gathers>
+void make_tile_rows(const TileLerp& job) noexcept {
     // Slices within rows: two of three cells that an output reads were read for the slice before.
     for (std::int32_t r = 0; r < job.size[1]; ++r) {
         for (std::int32_t s = 0; s < job.size[0]; ++s) {
@@ -70,9 +71,15 @@ void lerp_tile(const TileLerp& job) noexcept {
             for (int i = 0; i < 3; ++i) {
                 first[i] = job.first[i] + s * job.step[i][0] + r * job.step[i][1];
             }
-            make_row(job, first, job.out + s * job.out_slice + r * job.out_row);
+            make_row<gathers>(job, first, job.out + s * job.out_slice + r * job.out_row);
         }
     }
+}
+
+} // namespace
+
+void lerp_tile(const TileLerp& job) noexcept {
+    gathers_well() ? make_tile_rows<true>(job) : make_tile_rows<false>(job);
 }
 
 } // namespace medplug::MEDPLUG_ISA

@@ -15,7 +15,7 @@ inline Begins pixel_before(const TileAxis& axis, float start, Floats outputs) no
     return {first, here - floats(first)};
 }
 
-template <bool edges>
+template <bool edges, bool gathers>
 void make(const TileJob& job) noexcept {
     const TileAxis row_axis = job.rows, column_axis = job.columns; // copies: as far as the compiler knows, what is
     const std::int32_t* packed = job.packed;                       // written to `out` could be these
@@ -33,7 +33,7 @@ void make(const TileJob& job) noexcept {
             const Begins columns = pixel_before<edges>(column_axis, across, lesser(outputs, last));
             const Ints lower = nearest(rows.centre * scale);
             const Words weights = words((one - lower) | lower << 16);
-            const Columns pixels = fetch(packed, multiply_add(columns.first, words(rows.first), pitch));
+            const Columns pixels = fetch<gathers>(packed, multiply_add(columns.first, words(rows.first), pitch));
             const Floats left = floats(multiply_add(Ints{}, pixels.here, weights));
             const Floats right = floats(multiply_add(Ints{}, pixels.next, weights));
             const Floats mean = left * (1.0F - columns.centre) + right * columns.centre;
@@ -45,7 +45,11 @@ void make(const TileJob& job) noexcept {
 } // namespace
 
 void make_linear_tile(const TileJob& job) noexcept {
-    job.edges ? make<true>(job) : make<false>(job);
+    if (gathers_well()) {
+        job.edges ? make<true, true>(job) : make<false, true>(job);
+    } else {
+        job.edges ? make<true, false>(job) : make<false, false>(job);
+    }
 }
 
 } // namespace medplug::MEDPLUG_ISA

@@ -76,7 +76,7 @@ template <class Stored>
 void fuzz_resample(Input& input) {
     const bool volume = input.flag();
     const std::int64_t stored_channels = input.between(1, 3);
-    const Shape shape = shape_of(input, volume, 4, 16, 16);
+    Shape shape = shape_of(input, volume, 4, 16, 16);
     const Shape out_shape = shape_of(input, volume, 9, 34, 34); // beyond one tile (8 x 32 x 32) and one block (8 x 16)
     const bool mixes = input.flag();
     const std::int64_t channels = mixes ? input.between(1, 3) : stored_channels;
@@ -88,6 +88,10 @@ void fuzz_resample(Input& input) {
     const auto filter = static_cast<Filter>(input.between(0, 2));
     const auto border = static_cast<Border>(input.between(0, 1));
     const bool fast = input.flag();
+    if (fast && !volume) { // smaller images are made exactly
+        shape[1] += 256;
+        shape[2] += 256;
+    }
     std::vector<std::vector<float>> tables(static_cast<std::size_t>(2 * channels));
     std::vector<Tone> before, after;
     std::vector<double> fill;

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .augmentation import Augmentation as Augmentation
+    from .batching import batches as batches
     from .case import Case as Case
     from .case import CaseReference as CaseReference
     from .case import Image as Image
@@ -74,6 +75,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "augmentation": "Augmentation",
+    "batching": "batches",
     "case": "Case CaseReference Image Unit ValueMeaning",
     "errors": "CallError MedplugError ModelFolderError PluginError PreprocessingError SourceError TrainingError WriterError",
     "evaluation": "evaluate",

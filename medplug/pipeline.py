@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,15 @@ from .case import Case, Image, Pixels
 from .errors import PreprocessingError, SourceError
 from .geometry import Grid
 from .model import Batch
-from .plan import grid_of, grid_on, plan, resample_mask
+from .plan import channels_of, grid_of, grid_on, plan, resample_mask
 from .preprocessing import Preprocessing
+from .result import RefusalCode, Refused
+from .sources.refusal import clean
 
 if TYPE_CHECKING:
     import torch
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +53,15 @@ class Pipeline:
         """Return the output grid's shape, without reading a pixel; `PreprocessingError` where there is none."""
         return grid_of(self.preprocessing, case.images[self.images[0]]).shape
 
-    def prepare(self, case: Case, draw: Draw | None = None) -> Prepared:
-        """Read the pixels of a case and preprocess them.
+    def array_shape(self, case: Case) -> tuple[int, ...]:
+        """Return the shape [C, (D,) H, W] of the first image's array, without reading a pixel; errors as `shape`."""
+        first = case.images[self.images[0]]
+        return (channels_of(self.preprocessing, first), *grid_of(self.preprocessing, first).shape)
+
+    def prepare(
+        self, case: Case, draw: Draw | None = None, out: Mapping[str, NDArray[np.float32]] | None = None
+    ) -> Prepared:
+        """Read the pixels of a case and preprocess them, into the arrays of `out` where it names an image.
 
         `SourceError` when they cannot be decoded or are not what was declared, `PreprocessingError` when they are not
         what the preprocessing needs.
@@ -61,7 +73,8 @@ class Pipeline:
             image = case.images[name]
             pixels = _decoded(image, case.reference.source)
             carried = grid if image is first else grid_on(grid, image)
-            arrays[name] = plan(self.preprocessing, image, pixels, draw, carried).run(pixels, threads=self.threads)
+            into = None if out is None else out.get(name)
+            arrays[name] = plan(self.preprocessing, image, pixels, draw, carried).run(pixels, into, self.threads)
         mask = None
         if case.mask is not None:
             if case.mask.shape != first.shape:
@@ -71,6 +84,27 @@ class Pipeline:
             stored = _decoded(case.mask, f"{case.reference.source}, its mask")
             mask = resample_mask(grid, stored[:1], self.threads)[0].astype(np.int64)
         return Prepared(case, grid, arrays, mask)
+
+
+def prepare_or_refuse(
+    pipeline: Pipeline, case: Case, out: Mapping[str, NDArray[np.float32]] | None = None
+) -> Prepared | Refused:
+    """As `Pipeline.prepare`; whatever goes wrong is the case's own misfortune and becomes its refusal."""
+    try:
+        return pipeline.prepare(case, out=out)
+    except (SourceError, PreprocessingError) as error:
+        return as_refusal(error)
+    except MemoryError:
+        return Refused(code="unreadable", reason=f"{case.reference.source}: needs more memory than there is")
+    except Exception as error:  # absurd numbers in a header, or a third party's reader
+        _LOG.info("%s cannot be prepared", case.reference.source, exc_info=True)
+        reason = f"{case.reference.source}: cannot be preprocessed ({type(error).__name__}: {clean(error)})"
+        return Refused(code="unreadable", reason=reason)
+
+
+def as_refusal(error: SourceError | PreprocessingError) -> Refused:
+    """Return the result that an error about one case becomes."""
+    return Refused(code=cast(RefusalCode, error.code), reason=str(error))
 
 
 def _decoded(image: Image, name: str) -> Pixels:

@@ -15,7 +15,17 @@ from .augmentation import Draw
 from .case import Image, Pixels
 from .errors import PluginError, PreprocessingError
 from .geometry import Grid, compose, transform
-from .preprocessing import Constant, FitPercentiles, Normalize, Percentiles, Preprocessing, Quality, Range, Stored
+from .preprocessing import (
+    Constant,
+    FitPercentiles,
+    Normalize,
+    Percentiles,
+    Preprocessing,
+    Quality,
+    Range,
+    Stored,
+    Windows,
+)
 from .tone import curves as curves_of
 from .tone import modality, percentile_range
 
@@ -143,6 +153,13 @@ def plan(
         filter=preprocessing.filter,
         quality=preprocessing.quality,
     )
+
+
+def channels_of(preprocessing: Preprocessing, image: Image) -> int:
+    """Return how many channels the answer has, without reading a pixel; `PreprocessingError` where there is none."""
+    values = preprocessing.values
+    windows = len(values.windows) if isinstance(values, Windows) else 1
+    return windows if windows > 1 else len(_channel_matrix(preprocessing, image))
 
 
 def resample_mask(grid: Grid, mask: Pixels, threads: int = 1) -> NDArray[np.float32]:

@@ -13,10 +13,10 @@ from .case import Case, CaseReference
 from .errors import CallError, PreprocessingError, WriterError
 from .model import InputContract, Task
 from .model_folder import LoadedModel
-from .pipeline import Pipeline
+from .pipeline import Pipeline, as_refusal
 from .plugins import Host, discover
 from .result import Refused, Rejected, Skipped
-from .session import Answer, Session, as_refusal, check_label, check_takes_images
+from .session import Answer, Session, check_label, check_takes_images
 from .writers import Writer, builtin
 
 OnAnswer = Callable[[Answer], None]

@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 from . import devices, explain, model_folder, sources
 from .case import Case, CaseReference
 from .decoded import checked, to_source
-from .errors import CallError, PluginError, PreprocessingError, SourceError
+from .errors import CallError, PluginError
 from .model import Batch, Generative, Labels, Model, Task
 from .model_folder import LoadedModel
 from .operating import operate
-from .pipeline import Pipeline, Prepared, collate
+from .pipeline import Pipeline, Prepared, collate, prepare_or_refuse
 from .plan import restore
 from .result import (
     Classification,
@@ -33,7 +33,6 @@ from .result import (
     Outcome,
     Prediction,
     Provenance,
-    RefusalCode,
     Refused,
     Rejected,
     Result,
@@ -189,7 +188,7 @@ class Session:
         refused = self.loaded.contract.admit(case)
         if refused is not None:
             return _Pending(case, self._result(case.reference, refused))
-        return _Pending(case, prepared=pool.submit(_prepare, self.pipeline, case))
+        return _Pending(case, prepared=pool.submit(prepare_or_refuse, self.pipeline, case))
 
     def _next(self, queue: deque[_Pending], explanations: bool | str) -> Answer:
         """Finish the first of the queue, together with as many of its shape as one batch takes."""
@@ -290,19 +289,6 @@ class Session:
         )
 
 
-def _prepare(pipeline: Pipeline, case: Case) -> Prepared | Refused:
-    try:
-        return pipeline.prepare(case)
-    except (SourceError, PreprocessingError) as error:
-        return as_refusal(error)
-    except MemoryError:
-        return Refused(code="unreadable", reason=f"{case.reference.source}: needs more memory than there is")
-    except Exception as error:  # absurd numbers in a header, or a third party's reader: this case's own misfortune
-        _LOG.info("%s cannot be prepared", case.reference.source, exc_info=True)
-        reason = f"{case.reference.source}: cannot be preprocessed ({type(error).__name__}: {clean(error)})"
-        return Refused(code="unreadable", reason=reason)
-
-
 def check_takes_images(model: str, task: Task) -> None:
     """Raise `CallError` for a model that generates images instead of answering them."""
     if task is Task.GENERATION:
@@ -313,11 +299,6 @@ def check_label(explanations: bool | str, labels: Labels) -> None:
     """Raise `CallError` where an explanation is wanted of a label that the model does not have."""
     if isinstance(explanations, str) and explanations not in labels.names:
         raise CallError(f"no label {explanations!r}; the model has {', '.join(labels.names)}")
-
-
-def as_refusal(error: SourceError | PreprocessingError) -> Refused:
-    """Return the result that an error about one case becomes."""
-    return Refused(code=cast(RefusalCode, error.code), reason=str(error))
 
 
 def _answer(outcome: Prediction | Refused) -> str | None:

@@ -282,3 +282,10 @@ def test_preprocessing_is_frozen():
     with pytest.raises(AttributeError, match="immutable"):
         Preprocessing().filter = "linear"  # type: ignore[misc]
     assert msgspec.structs.replace(Preprocessing(), filter="linear").filter == "linear"
+
+
+def test_a_preprocessing_says_which_quality_it_is():
+    exact, fast = Preprocessing(), Preprocessing(quality="fast")
+
+    assert Preprocessing.from_json(fast.to_json()).quality == "fast"
+    assert exact.plan_id != fast.plan_id

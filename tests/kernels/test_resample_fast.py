@@ -6,7 +6,6 @@ from kernels.calls import DTYPES, noise, run
 from kernels.reference import resize, rotation
 from numpy.testing import assert_allclose, assert_array_equal
 
-from medplug import Preprocessing
 from medplug._kernels import Tone
 
 SIZES = (431, 510)
@@ -164,10 +163,3 @@ def test_a_plain_resize_is_the_exact_answer():
 def test_an_unknown_quality_is_refused():
     with pytest.raises(ValueError, match="no quality named 'best'; there are exact, fast"):
         run(noise((1, 9, 9)), (1, 9, 9), np.eye(2, 3), quality="best")
-
-
-def test_a_preprocessing_says_which_quality_it_is():
-    exact, fast = Preprocessing(), Preprocessing(quality="fast")
-
-    assert Preprocessing.from_json(fast.to_json()).quality == "fast"
-    assert exact.plan_id != fast.plan_id

@@ -40,10 +40,10 @@ def batches(
 ) -> Iterator[Batch]:
     """Yield the cases of `source` as batches: `image` is [N, C, (D,) H, W] float32 on `device`, `cases` says which.
 
-    Cases come in the order of the source. A batch is made of `batch_size` of them, or of fewer where the next has another
-    shape or there are no more. `workers` threads decode and prepare (default: one a core), each straight into its place
-    in the batch, which lies in pinned memory where the device is CUDA. A few batches are made ahead, whatever the source
-    holds. What cannot be read or prepared is left out: `on_rejected` is told, else a warning is logged.
+    Cases come in the order of the source. A batch is made of `batch_size` of them, or of fewer where the next has
+    another shape or there are no more. `workers` threads decode and prepare (default: one a core), each straight into
+    its place in the batch, which lies in pinned memory where the device is CUDA. A few batches are made ahead, whatever
+    the source holds. What cannot be read or prepared is left out: `on_rejected` is told, else a warning is logged.
 
     Raises `CallError` for a size, a unit or a source that does not exist, and `PreprocessingError` where the
     preprocessing is still to be fitted.

@@ -13,7 +13,6 @@ namespace medplug {
 namespace {
 
 constexpr std::int64_t kBoxCells = std::int64_t{1} << 18; // 1 MiB
-constexpr std::int64_t kBoxSide = 500;                    // pixels: positions in the box fit 32 bits
 constexpr double kFarthest = 1 << 30;                     // pixels: beyond, positions are too coarse
 
 template <class Stored>
@@ -26,6 +25,15 @@ auto pack_box() noexcept {
         return kernels().pack_box_uint16;
     } else {
         return kernels().pack_box_int16;
+    }
+}
+
+template <class Stored>
+void lerp_in_place(const TileLerp& job) noexcept {
+    if constexpr (std::is_same_v<Stored, std::uint16_t>) {
+        kernels().lerp_in_place_uint16(job);
+    } else if constexpr (std::is_same_v<Stored, std::int16_t>) {
+        kernels().lerp_in_place_int16(job);
     }
 }
 
@@ -46,7 +54,7 @@ struct Tiling {
             row_pitch = (extent[2] + 2 * kBoxGroup - 1) / kBoxGroup * kBoxGroup;
             slice_pitch = row_pitch * extent[1];
             const std::int64_t side = std::max({extent[0], extent[1], extent[2]});
-            if (side <= kBoxSide && slice_pitch <= most_pitch && slice_pitch * extent[0] <= kBoxCells) {
+            if (side <= kMostBoxSide && slice_pitch <= most_pitch && slice_pitch * extent[0] <= kBoxCells) {
                 break;
             }
             if (size == Shape{1, 1, 1}) {
@@ -111,8 +119,7 @@ struct Oblique {
         const bool fills = how.border == Border::constant;
         const bool filled = fills && outside(box);
         if (!filled) {
-            pack(channel, box, scratch);
-            make_outputs(channel, box, c, begin, end, reinterpret_cast<const std::int32_t*>(scratch));
+            make_outputs(channel, box, c, begin, end, scratch);
         }
         const bool repairs = fills && !channel.fill_is_word && !filled && !inside(box);
         const auto fill = static_cast<float>(channel.fill * channel.gain + channel.bias);
@@ -127,6 +134,27 @@ struct Oblique {
                 }
                 for (std::int64_t x = begin[2]; channel.finish != nullptr && x < end[2]; ++x) {
                     target[x] = static_cast<float>((*channel.finish)(static_cast<double>(target[x])));
+                }
+            }
+        }
+    }
+
+    // Whether two neighbours of a row are one integer, and a box's places 32 bits.
+    bool reads_in_place() const noexcept {
+        const std::int64_t farthest = std::abs(stored.strides[0]) + std::abs(stored.strides[1]);
+        return gathers_well() && sizeof(Stored) == 2 && farthest < (std::int64_t{1} << 31) / kMostBoxSide;
+    }
+
+    // What is gathered comes in no order that the hardware would foresee: 72 -> 57 ms of a turned CT.
+    static void bring_near(const TileBox& box, const TileLerp& job) noexcept {
+        constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(Stored)); // pixels
+        for (std::int64_t s = 0; s < box.extent[0]; ++s) {
+            for (std::int64_t r = 0; r < box.extent[1]; ++r) {
+                std::int64_t from = 0, to = 0;
+                box.columns(s, r, from, to);
+                const std::byte* row = job.stored + s * job.slice_stride + r * job.row_stride;
+                for (std::int64_t x = from; x < to + line - 1; x += line) {
+                    __builtin_prefetch(row + x * static_cast<std::int64_t>(sizeof(Stored)), 0, 2);
                 }
             }
         }
@@ -171,10 +199,10 @@ struct Oblique {
     }
 
     void make_outputs(const LerpChannel& channel, const TileBox& box, std::int64_t c, const Shape& begin,
-                      const Shape& end, const std::int32_t* packed) const noexcept {
+                      const Shape& end, std::byte* scratch) const noexcept {
         constexpr double one = 1 << kPositionBits;
         TileLerp job{};
-        job.packed = packed;
+        job.packed = reinterpret_cast<const std::int32_t*>(scratch);
         job.row_pitch = static_cast<std::int32_t>(tiling.row_pitch);
         job.slice_pitch = static_cast<std::int32_t>(tiling.slice_pitch);
         for (std::size_t i = 0; i < 3; ++i) {
@@ -194,6 +222,18 @@ struct Oblique {
         job.out = out.row(c, begin[0], begin[1]) + begin[2];
         job.out_slice = out.shape[1] * out.shape[2];
         job.out_row = out.shape[2];
+        if (reads_in_place() && inside(box)) {
+            job.stored = stored.row(channel.stored, box.first[0], box.first[1]) +
+                         box.first[2] * static_cast<std::int64_t>(sizeof(Stored));
+            job.row_stride = stored.strides[1];
+            job.slice_stride = stored.strides[0];
+            job.tone = &channel.tone;
+            job.clamps = channel.clamps;
+            bring_near(box, job);
+            lerp_in_place<Stored>(job);
+            return;
+        }
+        pack(channel, box, scratch);
         kernels().lerp_tile(job);
     }
 };

@@ -25,6 +25,8 @@ namespace medplug {
     template <class Stored>                                                                                            \
     void pack_box(const BoxRows&) noexcept;                                                                            \
     void lerp_tile(const TileLerp&) noexcept;                                                                          \
+    template <class Stored>                                                                                            \
+    void lerp_in_place(const TileLerp&) noexcept;                                                                      \
     constexpr Kernels table{#isa,                                                                                      \
                             sum_rows<std::uint8_t>,                                                                    \
                             sum_rows<std::int8_t>,                                                                     \
@@ -50,7 +52,9 @@ namespace medplug {
                             pack_box<std::int8_t>,                                                                     \
                             pack_box<std::uint16_t>,                                                                   \
                             pack_box<std::int16_t>,                                                                    \
-                            lerp_tile};                                                                                \
+                            lerp_tile,                                                                                 \
+                            lerp_in_place<std::uint16_t>,                                                              \
+                            lerp_in_place<std::int16_t>};                                                              \
     }
 
 MEDPLUG_DECLARE(plain)
@@ -79,6 +83,15 @@ void each_candidate(const Visit& visit) {
 }
 
 const Kernels* chosen = &plain::table;
+bool gathers = false;
+
+#ifdef MEDPLUG_HAS_X86
+// CPUID leaf 7, EDX bit 23: Intel's Sapphire Rapids is the first to have it.
+bool has_avx512_fp16() noexcept {
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 23 & 1) != 0;
+}
+#endif
 
 } // namespace
 
@@ -91,6 +104,9 @@ bool choose_kernels(const char* name) noexcept {
         }
     });
     chosen = found == nullptr ? chosen : found;
+#ifdef MEDPLUG_HAS_X86
+    gathers = chosen == &avx512::table && has_avx512_fp16();
+#endif
     return found != nullptr;
 }
 
@@ -99,16 +115,7 @@ const Kernels& kernels() noexcept {
 }
 
 bool gathers_well() noexcept {
-#ifdef MEDPLUG_HAS_X86
-    static const bool found = [] {
-        // CPUID leaf 7: AVX512-FP16, which no earlier processor has
-        unsigned a = 0, b = 0, c = 0, d = 0;
-        return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 23 & 1) != 0;
-    }();
-    return found;
-#else
-    return false;
-#endif
+    return gathers;
 }
 
 } // namespace medplug

@@ -162,6 +162,8 @@ struct Kernels {
     void (*pack_box_uint16)(const BoxRows&) noexcept;
     void (*pack_box_int16)(const BoxRows&) noexcept;
     void (*lerp_tile)(const TileLerp&) noexcept;
+    void (*lerp_in_place_uint16)(const TileLerp&) noexcept; // the same bits without a box, where `gathers_well`
+    void (*lerp_in_place_int16)(const TileLerp&) noexcept;
 };
 
 // Takes the set of that name, or the best for null: "avx512", "avx2" or "plain". False, and nothing is changed, where
@@ -171,8 +173,8 @@ bool choose_kernels(const char* name) noexcept;
 // What was chosen.
 const Kernels& kernels() noexcept;
 
-// Whether the processor gathers faster than single loads do: Intel's from Sapphire Rapids on. Before, the mitigation of
-// gather data sampling slows them, and AMD's are slow.
+// Whether what was chosen has gathers that are faster than single loads: Intel's from Sapphire Rapids on. Before, the
+// mitigation of gather data sampling slows them, and AMD's are slow.
 bool gathers_well() noexcept;
 
 } // namespace medplug

@@ -71,9 +71,16 @@ struct TileLerp {
     float gain, bias, low, high;
     float* out;
     std::int64_t out_slice, out_row; // floats
+
+    // Of lerp_in_place alone, which reads the stored volume instead of `packed`, where all of the box lies in it.
+    const std::byte* stored;               // the box's first pixel
+    std::int64_t row_stride, slice_stride; // bytes
+    const WordTone* tone;
+    bool clamps;
 };
 
 constexpr std::int64_t kBoxGroup = 16;
+constexpr std::int64_t kMostBoxSide = 500; // pixels: positions in the box fit 32 bits
 constexpr int kPositionBits = 22;
 constexpr int kWeightBits = 15;
 constexpr std::int64_t kPairPad = 16;

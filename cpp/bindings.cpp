@@ -98,17 +98,17 @@ void choose_instruction_set() {
         return;
     }
     const std::string name = wanted;
-    const bool known = name == "avx512" || name == "avx2" || name == "plain";
+    const bool known = name == "avx512-gather" || name == "avx512" || name == "avx2" || name == "plain";
     throw py::import_error(
         "MEDPLUG_ISA is " + name +
-        (known ? "; this machine has no " + name + ": unset it" : "; there are avx512, avx2, plain"));
+        (known ? "; this machine has no " + name + ": unset it" : "; there are avx512-gather, avx512, avx2, plain"));
 }
 
 } // namespace
 
 PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
     choose_instruction_set();
-    m.attr("instruction_set") = kernels().name;
+    m.attr("instruction_set") = instruction_set();
     constexpr double infinity = std::numeric_limits<double>::infinity();
     // Without static properties the plain metaclass does, and the stub can say what the class is.
     py::class_<OwnedTone>(m, "Tone", py::is_final(), py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))

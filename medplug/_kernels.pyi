@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 instruction_set: str
-"""What the inner loops are compiled for: avx512, avx2 or plain. MEDPLUG_ISA forces one; all give the same bits."""
+"""What the inner loops run on: avx512-gather, avx512, avx2 or plain. MEDPLUG_ISA forces one; all give the same bits."""
 
 @final
 class Tone:

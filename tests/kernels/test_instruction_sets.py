@@ -21,6 +21,8 @@ SHAPES = [
     ((2, 200, 301), (64, 50)),
     ((1, 30, 20), (70, 90)),
     ((1, 300, 500), (7, 9)),
+    ((1, 310, 290), (80, 75)),  # of the fast quality three weights, then five
+    ((1, 310, 290), (48, 45)),
 ]
 
 WAYS = [("linear", "exact"), ("antialias", "exact"), ("antialias", "fast")]
@@ -57,7 +59,7 @@ def digest() -> str:
     return found.hexdigest()
 
 
-@pytest.mark.parametrize("name", ["avx512", "avx2", "plain"])
+@pytest.mark.parametrize("name", ["avx512-gather", "avx512", "avx2", "plain"])
 def test_a_set_gives_the_bits_of_the_one_in_use(name):
     asked = subprocess.run(
         [sys.executable, "-c", "from kernels.test_instruction_sets import main; main()"],
@@ -87,7 +89,7 @@ def test_an_unknown_set_is_refused_when_the_module_is_loaded():
     )
 
     assert asked.returncode == 1
-    assert "MEDPLUG_ISA is sse9; there are avx512, avx2, plain" in asked.stderr
+    assert "MEDPLUG_ISA is sse9; there are avx512-gather, avx512, avx2, plain" in asked.stderr
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -27,8 +27,7 @@ namespace medplug {
     void lerp_tile(const TileLerp&) noexcept;                                                                          \
     template <class Stored>                                                                                            \
     void lerp_in_place(const TileLerp&) noexcept;                                                                      \
-    constexpr Kernels table{#isa,                                                                                      \
-                            sum_rows<std::uint8_t>,                                                                    \
+    constexpr Kernels table{sum_rows<std::uint8_t>,                                                                    \
                             sum_rows<std::int8_t>,                                                                     \
                             sum_rows<std::uint16_t>,                                                                   \
                             sum_rows<std::int16_t>,                                                                    \
@@ -65,25 +64,13 @@ MEDPLUG_DECLARE(avx512)
 
 namespace {
 
-struct Candidate {
+struct Choice {
+    const char* name;
     const Kernels* table;
+    bool gathers;
     bool runs_here;
+    bool pays_here; // without being asked for
 };
-
-// The best first.
-template <class Visit>
-void each_candidate(const Visit& visit) {
-#ifdef MEDPLUG_HAS_X86
-    __builtin_cpu_init();
-    visit(Candidate{&avx512::table, __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-                                        __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni")});
-    visit(Candidate{&avx2::table, __builtin_cpu_supports("avx2") != 0});
-#endif
-    visit(Candidate{&plain::table, true});
-}
-
-const Kernels* chosen = &plain::table;
-bool gathers = false;
 
 #ifdef MEDPLUG_HAS_X86
 // CPUID leaf 7, EDX bit 23: Intel's Sapphire Rapids is the first to have it.
@@ -93,29 +80,45 @@ bool has_avx512_fp16() noexcept {
 }
 #endif
 
+// The best first.
+template <class Visit>
+void each_choice(const Visit& visit) {
+#ifdef MEDPLUG_HAS_X86
+    __builtin_cpu_init();
+    const bool wide = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
+    visit(Choice{"avx512-gather", &avx512::table, true, wide, has_avx512_fp16()});
+    visit(Choice{"avx512", &avx512::table, false, wide, true});
+    visit(Choice{"avx2", &avx2::table, false, __builtin_cpu_supports("avx2") != 0, true});
+#endif
+    visit(Choice{"plain", &plain::table, false, true, true});
+}
+
+Choice chosen{"plain", &plain::table, false, true, true};
+
 } // namespace
 
 bool choose_kernels(const char* name) noexcept {
-    const Kernels* found = nullptr;
-    each_candidate([&](const Candidate& candidate) {
-        if (found == nullptr && candidate.runs_here &&
-            (name == nullptr || std::strcmp(name, candidate.table->name) == 0)) {
-            found = candidate.table;
+    bool found = false;
+    each_choice([&](const Choice& choice) {
+        if (!found && choice.runs_here && (name == nullptr ? choice.pays_here : std::strcmp(name, choice.name) == 0)) {
+            chosen = choice;
+            found = true;
         }
     });
-    chosen = found == nullptr ? chosen : found;
-#ifdef MEDPLUG_HAS_X86
-    gathers = chosen == &avx512::table && has_avx512_fp16();
-#endif
-    return found != nullptr;
+    return found;
+}
+
+const char* instruction_set() noexcept {
+    return chosen.name;
 }
 
 const Kernels& kernels() noexcept {
-    return *chosen;
+    return *chosen.table;
 }
 
 bool gathers_well() noexcept {
-    return gathers;
+    return chosen.gathers;
 }
 
 } // namespace medplug

@@ -136,7 +136,6 @@ constexpr std::int64_t kChunk = 8;        // words of a window: 128 bits
 constexpr int kSmoothingBits = 13;
 
 struct Kernels {
-    const char* name;
     void (*sum_rows_uint8)(const RowSum&) noexcept;
     void (*sum_rows_int8)(const RowSum&) noexcept;
     void (*sum_rows_uint16)(const RowSum&) noexcept;
@@ -166,15 +165,18 @@ struct Kernels {
     void (*lerp_in_place_int16)(const TileLerp&) noexcept;
 };
 
-// Takes the set of that name, or the best for null: "avx512", "avx2" or "plain". False, and nothing is changed, where
-// there is none such here. Called once, when the module is loaded.
+// Takes what has that name, or the best for null: "avx512-gather", "avx512", "avx2" or "plain". False, and nothing is
+// changed, where there is none such here. Called once, when the module is loaded.
 bool choose_kernels(const char* name) noexcept;
+
+// The name of what was chosen.
+const char* instruction_set() noexcept;
 
 // What was chosen.
 const Kernels& kernels() noexcept;
 
-// Whether what was chosen has gathers that are faster than single loads: Intel's from Sapphire Rapids on. Before, the
-// mitigation of gather data sampling slows them, and AMD's are slow.
+// Whether it gathers instead of loading one by one. That pays on Intel's processors from Sapphire Rapids on; before,
+// the mitigation of gather data sampling slows it, and AMD's are slow.
 bool gathers_well() noexcept;
 
 } // namespace medplug

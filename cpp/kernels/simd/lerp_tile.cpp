@@ -19,8 +19,7 @@ inline Ints counted() noexcept {
     return load_ints(each);
 }
 
-// Beyond the row positions may leave 32 bits; they wrap, and nothing is read there.
-typedef std::uint32_t Wrapping __attribute__((vector_size(sizeof(Ints))));
+// Beyond the row positions may leave 32 bits; nothing is read there.
 inline Ints moved(Ints from, Ints times, std::int32_t step) noexcept {
     return (Ints)((Wrapping)from + (Wrapping)times * static_cast<std::uint32_t>(step));
 }

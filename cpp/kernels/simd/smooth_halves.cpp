@@ -75,12 +75,12 @@ void smooth_halves_as(const HalfPack& job) noexcept {
                 if constexpr (decltype(sums)::value) {
                     Ints middle;
                     if constexpr (wide) {
-                        const Ints beside = load_ints(rows[1] + x) + load_ints(rows[3] + x);
-                        const Ints beyond = load_ints(rows[0] + x) + sum;
+                        const Ints beside = added(load_ints(rows[1] + x), load_ints(rows[3] + x));
+                        const Ints beyond = added(load_ints(rows[0] + x), sum);
                         middle = multiply_add(half, words(beside | beyond << 16), outer);
                         middle = multiply_add(middle, words(load_ints(rows[2] + x)), inner);
                     } else {
-                        const Ints beside = load_ints(rows[0] + x) + sum;
+                        const Ints beside = added(load_ints(rows[0] + x), sum);
                         middle = multiply_add(half, words(beside | load_ints(rows[1] + x) << 16), outer);
                     }
                     middle >>= kSmoothingBits - 1;

@@ -57,6 +57,11 @@ inline void store_some(float* to, Floats values, std::int64_t count) noexcept {
 #endif
 }
 
+// Sums that may leave 32 bits and then wrap: of what means nothing, and is not used.
+typedef std::uint32_t Wrapping __attribute__((vector_size(sizeof(Ints))));
+inline Ints added(Ints a, Ints b) noexcept {
+    return (Ints)((Wrapping)a + (Wrapping)b);
+}
 inline Floats floats(Ints values) noexcept {
     return __builtin_convertvector(values, Floats);
 }

@@ -15,6 +15,7 @@ from ..errors import SourceError
 from .codestream import check_frame_sizes
 from .decoders import decoder_for
 from .dicom_header import PIXEL_KEYWORDS, Header, Stamp, read_with_pixels, stamp_of
+from .kept_buffers import BUFFERS
 from .refusal import clean, reading
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ class GreyPixels:
 
     def read(self, path: str, frame: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels | None:
         """The pixels as [1, *shape], which `frame` frames of that shape precede; None where the file has changed."""
-        pixels = np.empty((1, *shape), dtype)
+        pixels = BUFFERS.empty((1, *shape), dtype)
         flat = pixels.reshape(-1)
         with Path(path).open("rb", buffering=0) as file:
             if stamp_of(file.fileno()) != self.stamp:

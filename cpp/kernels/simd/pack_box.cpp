@@ -48,11 +48,7 @@ inline void pack_group(const Stored* top, const Stored* bottom, const Read& read
 template <class Stored, class Read>
 inline void pack_group(const Stored* top, const Stored* bottom, const Read& read, std::int32_t* to) noexcept {
     for (int i = 0; i < kGroup; i += kWords) {
-        const Words a = read(load(top + i)), b = read(load(bottom + i));
-        const WordVector low = __builtin_shuffle(a.v, b.v, WordVector{0, 8, 1, 9, 2, 10, 3, 11});
-        const WordVector high = __builtin_shuffle(a.v, b.v, WordVector{4, 12, 5, 13, 6, 14, 7, 15});
-        std::memcpy(to + i, &low, sizeof low);
-        std::memcpy(to + i + 4, &high, sizeof high);
+        store_pairs(to + i, pair(read(load(top + i)), read(load(bottom + i))));
     }
 }
 

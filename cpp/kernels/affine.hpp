@@ -18,13 +18,14 @@ struct Affine {
     std::array<double, 3> shift;
 };
 
+inline double determinant(const std::array<std::array<double, 3>, 3>& m) noexcept {
+    return m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
+           m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
+}
+
 // Whether the linear part loses a dimension. Rows and columns are scaled to unit length first, one way and
 // the other, so that neither tiny nor very unequal pixels look singular.
 inline bool is_singular(const Affine& affine) noexcept {
-    const auto determinant = [](const std::array<std::array<double, 3>, 3>& m) {
-        return m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) - m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
-               m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
-    };
     const auto unit_determinant = [&](std::array<std::array<double, 3>, 3> m) {
         for (auto& row : m) {
             const double length = std::hypot(row[0], row[1], row[2]);

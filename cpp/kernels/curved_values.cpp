@@ -68,11 +68,8 @@ std::optional<LookUp> look_up_curve(const Tone& tone) noexcept {
 // How many stored pixels the output reads, were each inside the image: those that its pixels cover, and of the linear
 // filter eight each at most.
 double footprint(const Resampling& how, const Shape& out) noexcept {
-    const auto& m = how.to_stored.linear;
     const double outputs = static_cast<double>(out[0]) * static_cast<double>(out[1]) * static_cast<double>(out[2]);
-    const double size = m[0][0] * (m[1][1] * m[2][2] - m[1][2] * m[2][1]) -
-                        m[0][1] * (m[1][0] * m[2][2] - m[1][2] * m[2][0]) +
-                        m[0][2] * (m[1][0] * m[2][1] - m[1][1] * m[2][0]);
+    const double size = determinant(how.to_stored.linear);
     return (how.filter == Filter::linear ? std::min(std::abs(size), 8.0) : std::abs(size)) * outputs;
 }
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kBoxCells = std::int64_t{1} << 18; // 1 MiB
 constexpr double kFarthest = 1 << 30;                     // pixels: beyond, positions are too coarse
+constexpr double kLeastVolume = 1e-30; // of an output, in stored pixels: a box is found by the inverse map
 
 template <class Stored>
 auto pack_box() noexcept {
@@ -257,7 +258,8 @@ template <class Stored>
 bool resample_oblique(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads) {
     const auto axes = how.axes(stored.shape);
     if (how.filter == Filter::nearest || stored.shape[0] < 2 ||
-        std::max({axes[0].support, axes[1].support, axes[2].support}) > 1.0 || !stays_near(how.to_stored, out.shape)) {
+        std::max({axes[0].support, axes[1].support, axes[2].support}) > 1.0 || !stays_near(how.to_stored, out.shape) ||
+        std::abs(determinant(how.to_stored.linear)) < kLeastVolume) {
         return false;
     }
     const auto channels = lerp_channels<Stored>(how, out.channels, stored.channels);

@@ -168,3 +168,14 @@ def test_volumes_have_the_same_bits_for_every_number_of_threads():
         for threads in range(2, 9):
             made = run(stored, (1, 50, 31, 33), to_stored, border="constant", threads=threads)
             assert_array_equal(made.view(np.uint32), alone.view(np.uint32))
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e-120])
+def test_steps_so_small_that_their_volume_is_none_give_one_value(scale):
+    stored = noise((1, 6, 7, 8), "int16")
+    turned = np.array([[0.8, 0.6, 0.0], [-0.6, 0.8, 0.1], [0.1, 0.2, 0.9]]) * scale
+    to_stored = np.column_stack([turned, [2, 3, 4]])
+
+    out = run(stored, (1, 5, 6, 7), to_stored)
+
+    assert_allclose(out, stored[0, 2, 3, 4], atol=1e-3)

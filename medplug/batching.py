@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,17 +15,17 @@ from numpy.typing import NDArray
 
 from . import devices, sources
 from .case import Case, Unit
-from .errors import CallError, PreprocessingError, SourceError
+from .errors import CallError, PreprocessingError
 from .model import Batch
-from .pipeline import Pipeline, as_refusal, prepare_or_refuse
+from .pipeline import Pipeline, prepare_or_refuse, shape_or_refuse
 from .preprocessing import Preprocessing
-from .result import Refused, Rejected
+from .result import Refused, Rejected, Skipped
 
 if TYPE_CHECKING:
     import torch
 
 _LOG = logging.getLogger(__name__)
-_AHEAD = 2  # whole batches under way beside the one that is being filled
+_AHEAD = 2  # whole batches under way
 
 
 def batches(
@@ -37,41 +37,50 @@ def batches(
     device: str = "cpu",
     workers: int | None = None,
     on_rejected: Callable[[Rejected], None] | None = None,
-) -> Iterator[Batch]:
+) -> Generator[Batch, None, None]:
     """Yield the cases of `source` as batches: `image` is [N, C, (D,) H, W] float32 on `device`, `cases` says which.
 
-    Cases come in the order of the source. A batch is made of `batch_size` of them, or of fewer where the next has
-    another shape or there are no more. `workers` threads decode and prepare (default: one a core), each straight into
-    its place in the batch, which lies in pinned memory where the device is CUDA. A few batches are made ahead, whatever
-    the source holds. What cannot be read or prepared is left out: `on_rejected` is told, else a warning is logged.
+    Cases come in the order of the source, their first images only. A batch is made of `batch_size` of them, or of fewer
+    where the next has another shape or there are no more. `workers` threads decode and prepare (default: one a core),
+    each straight into its place in the batch, which lies in pinned memory where the device is CUDA. Two batches are
+    made ahead, whatever the source holds; close the generator to stop early.
 
-    Raises `CallError` for a size, a unit or a source that does not exist, and `PreprocessingError` where the
-    preprocessing is still to be fitted.
+    What cannot be read or prepared is left out of its batch, which is smaller then, and of all if nothing is left:
+    `on_rejected` is told, else a warning is logged. That includes a path that does not exist. An exception of an
+    iterable that is given is raised once all that it gave before has been yielded.
+
+    Raises `CallError` for a size, a number of workers, a unit or a device that makes no sense, and `PreprocessingError`
+    where the preprocessing is still to be fitted.
     """
     if batch_size < 1:
         raise CallError(f"a batch of {batch_size} cases: want at least 1")
+    if workers is not None and workers < 1:
+        raise CallError(f"{workers} workers: want at least 1")
     if not preprocessing.fitted:
         raise PreprocessingError("this preprocessing is still to be fitted: train first, or take a model folder's")
     found = sources.read(source, unit)
     making = _Making(Pipeline(preprocessing), batch_size, devices.choose(device), on_rejected or _warn)
-    return making.batches(found, workers or os.cpu_count() or 1)
+    return making.batches(found, workers or _cores())
+
+
+def _cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _warn(rejected: Rejected) -> None:
     source, reason = rejected.reference.source, rejected.outcome.reason
-    _LOG.warning("%s is left out: %s", source, reason.removeprefix(f"{source}: "))
+    level = logging.DEBUG if isinstance(rejected.outcome, Skipped) else logging.WARNING
+    _LOG.log(level, "%s is left out: %s", source, reason.removeprefix(f"{source}: "))
 
 
 @dataclass
 class _UnderWay:
-    """A batch that threads are filling: case i goes to place i."""
+    """A batch whose places threads are filling: case i goes to place i."""
 
+    cases: list[Case]
     places: torch.Tensor
-    cases: list[Case] = field(default_factory=list)
     done: list[Future[Refused | None]] = field(default_factory=list)
-
-    def takes(self, shape: tuple[int, ...]) -> bool:
-        return self.places.shape[1:] == shape and len(self.cases) < len(self.places)
 
 
 @dataclass(frozen=True)
@@ -81,55 +90,93 @@ class _Making:
     device: torch.device
     tell: Callable[[Rejected], None]
 
-    def batches(self, found: Iterator[Case | Rejected], workers: int) -> Iterator[Batch]:
+    def batches(self, found: Iterable[Case | Rejected], workers: int) -> Generator[Batch, None, None]:
         queue: deque[_UnderWay] = deque()
         pool = ThreadPoolExecutor(workers, thread_name_prefix="medplug-batch")
+        failed: Exception | None = None
         try:
-            for case in found:
-                if isinstance(case, Rejected):
-                    self.tell(case)
-                    continue
+            groups = self._groups(found)
+            while True:
                 try:
-                    shape = self.pipeline.array_shape(case)
-                except (SourceError, PreprocessingError) as error:
-                    self.tell(Rejected(case.reference, as_refusal(error)))
-                    continue
-                if not queue or not queue[-1].takes(shape):
-                    if len(queue) > _AHEAD:
-                        yield from self._finish(queue.popleft())
-                    queue.append(_UnderWay(self._places(shape)))
-                batch = queue[-1]
-                place = batch.places[len(batch.cases)].numpy()
-                batch.cases.append(case)
-                batch.done.append(pool.submit(self._fill, case, place))
+                    cases, shape = next(groups)
+                except StopIteration:
+                    break
+                except Exception as error:
+                    failed = error
+                    break
+                self._start(cases, shape, queue, pool)
+                while queue and (len(queue) > _AHEAD or all(future.done() for future in queue[0].done)):
+                    yield from self._finish(queue.popleft())
             while queue:
                 yield from self._finish(queue.popleft())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+        if failed is not None:
+            raise failed
 
-    def _places(self, shape: tuple[int, ...]) -> torch.Tensor:
+    def _groups(self, found: Iterable[Case | Rejected]) -> Generator[tuple[list[Case], tuple[int, ...]], None, None]:
+        """Cases that follow each other and have one shape, with that shape; an exception of `found` comes last."""
+        cases: list[Case] = []
+        wanted: tuple[int, ...] = ()
+        failed: Exception | None = None
+        rest = iter(found)
+        while failed is None:
+            try:
+                case = next(rest)
+            except StopIteration:
+                break
+            except Exception as error:
+                failed = error
+                break
+            if isinstance(case, Rejected):
+                self.tell(case)
+                continue
+            shape = shape_or_refuse(self.pipeline, case)
+            if isinstance(shape, Refused):
+                self.tell(Rejected(case.reference, shape))
+                continue
+            if cases and (shape != wanted or len(cases) == self.size):
+                yield cases, wanted
+                cases = []
+            cases.append(replace(case, mask=None))
+            wanted = shape
+        if cases:
+            yield cases, wanted
+        if failed is not None:
+            raise failed
+
+    def _start(
+        self, cases: list[Case], shape: tuple[int, ...], queue: deque[_UnderWay], pool: ThreadPoolExecutor
+    ) -> None:
         import torch
 
-        return torch.empty((self.size, *shape), pin_memory=self.device.type == "cuda")
+        try:
+            places = torch.empty((len(cases), *shape), pin_memory=self.device.type == "cuda")
+        except (MemoryError, RuntimeError):  # torch's own error for want of memory is a RuntimeError
+            for case in cases:
+                reason = f"{case.reference.source}: a batch of {len(cases)} x {shape} needs more memory than there is"
+                self.tell(Rejected(case.reference, Refused(code="unreadable", reason=reason)))
+            return
+        batch = _UnderWay(cases, places)
+        batch.done = [pool.submit(self._fill, case, place.numpy()) for case, place in zip(cases, places, strict=True)]
+        queue.append(batch)
 
     def _fill(self, case: Case, place: NDArray[np.float32]) -> Refused | None:
-        name = self.pipeline.images[0]
-        made = prepare_or_refuse(self.pipeline, case, {name: place})
+        made = prepare_or_refuse(self.pipeline, case, {self.pipeline.images[0]: place})
         return made if isinstance(made, Refused) else None
 
-    def _finish(self, batch: _UnderWay) -> Iterator[Batch]:
+    def _finish(self, batch: _UnderWay) -> Generator[Batch, None, None]:
         """The batch when all is there, without what was refused; nothing where that is all."""
-        refused = [future.result() for future in batch.done]
-        for case, refusal in zip(batch.cases, refused):
-            if refusal is not None:
-                self.tell(Rejected(case.reference, refusal))
-        kept = [i for i, refusal in enumerate(refused) if refusal is None]
-        if not kept:
-            return
-        whole = len(kept) == len(batch.cases)
-        image = (batch.places[: len(kept)] if whole else batch.places[kept]).to(self.device, non_blocking=True)
-        yield Batch(
-            image=image,
-            images={self.pipeline.images[0]: image},
-            cases=tuple(batch.cases[i].reference for i in kept),
-        )
+        kept: list[Case] = []
+        for place, (case, future) in enumerate(zip(batch.cases, batch.done, strict=True)):
+            refused = future.result()
+            if refused is not None:
+                self.tell(Rejected(case.reference, refused))
+                continue
+            if len(kept) < place:  # close up
+                batch.places[len(kept)] = batch.places[place]
+            kept.append(case)
+        if kept:
+            image = batch.places[: len(kept)].to(self.device, non_blocking=True)
+            references = tuple(case.reference for case in kept)
+            yield Batch(image=image, images={self.pipeline.images[0]: image}, cases=references)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 _LOG = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,15 +91,25 @@ def prepare_or_refuse(
     pipeline: Pipeline, case: Case, out: Mapping[str, NDArray[np.float32]] | None = None
 ) -> Prepared | Refused:
     """As `Pipeline.prepare`; whatever goes wrong is the case's own misfortune and becomes its refusal."""
+    return _or_refuse(case, lambda: pipeline.prepare(case, out=out))
+
+
+def shape_or_refuse(pipeline: Pipeline, case: Case) -> tuple[int, ...] | Refused:
+    """As `Pipeline.array_shape`, likewise."""
+    return _or_refuse(case, lambda: pipeline.array_shape(case))
+
+
+def _or_refuse(case: Case, work: Callable[[], _T]) -> _T | Refused:
+    source = case.reference.source
     try:
-        return pipeline.prepare(case, out=out)
+        return work()
     except (SourceError, PreprocessingError) as error:
         return as_refusal(error)
     except MemoryError:
-        return Refused(code="unreadable", reason=f"{case.reference.source}: needs more memory than there is")
+        return Refused(code="unreadable", reason=f"{source}: needs more memory than there is")
     except Exception as error:  # absurd numbers in a header, or a third party's reader
-        _LOG.info("%s cannot be prepared", case.reference.source, exc_info=True)
-        reason = f"{case.reference.source}: cannot be preprocessed ({type(error).__name__}: {clean(error)})"
+        _LOG.info("%s cannot be prepared", source, exc_info=True)
+        reason = f"{source}: cannot be preprocessed ({type(error).__name__}: {clean(error)})"
         return Refused(code="unreadable", reason=reason)
 
 

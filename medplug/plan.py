@@ -121,14 +121,11 @@ def plan(
 
     The pixels are looked at only by percentiles. `grid` replaces the image's own where another image fixes it.
     """
+    channels = channels_of(preprocessing, image)
     matrix = _channel_matrix(preprocessing, image)
+    matrix = np.repeat(matrix, channels // len(matrix), axis=0)
     curves = curves_of(preprocessing.values, image, pixels)
-    if len(curves) > 1:
-        if len(matrix) != 1:
-            raise PreprocessingError("several windows make the channels: set channels to grey", "channels")
-        matrix = np.repeat(matrix, len(curves), axis=0)
-    else:
-        curves = curves * len(matrix)
+    curves = curves * (channels // len(curves))
     if draw is not None and not isinstance(preprocessing.values, Stored):
         curves = [curve.drawn(draw) for curve in curves]
 
@@ -157,9 +154,11 @@ def plan(
 
 def channels_of(preprocessing: Preprocessing, image: Image) -> int:
     """Return how many channels the answer has, without reading a pixel; `PreprocessingError` where there is none."""
-    values = preprocessing.values
+    channels, values = len(_channel_matrix(preprocessing, image)), preprocessing.values
     windows = len(values.windows) if isinstance(values, Windows) else 1
-    return windows if windows > 1 else len(_channel_matrix(preprocessing, image))
+    if windows > 1 and channels != 1:
+        raise PreprocessingError("several windows make the channels: set channels to grey", "channels")
+    return max(windows, channels)
 
 
 def resample_mask(grid: Grid, mask: Pixels, threads: int = 1) -> NDArray[np.float32]:

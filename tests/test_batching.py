@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -121,6 +122,44 @@ def test_only_a_few_batches_are_in_memory():
     assert 10 < counted.most <= 40
 
 
+def test_a_case_that_asks_for_too_much_costs_nothing_but_itself():
+    told = []
+    huge = Image((2**30, 2**30), np.dtype(np.uint16), lambda: np.zeros(1), stored_range=(0, 65535))
+    as_they_are = Preprocessing(values=Stored())
+    good = list(Counted().cases(2))
+    bad = [Case(CaseReference(source="huge"), {"image": huge}), Case(CaseReference(source="none"), {})]
+    made = [good[0], *bad, good[1]]
+
+    found = list(medplug.batches(made, as_they_are, on_rejected=told.append))
+
+    assert sources_of(found) == [["0"], ["1"]]
+    assert [(one.reference.source, one.outcome.code) for one in told] == [
+        ("none", "unreadable"),
+        ("huge", "unreadable"),
+    ]
+    assert "needs more memory than there is" in told[1].outcome.reason
+
+
+def test_an_exception_of_the_source_comes_after_what_it_gave():
+    def source():
+        yield from Counted().cases(5)
+        raise OSError("the network is gone")
+
+    found = medplug.batches(source(), SMALL, 2)
+
+    assert sources_of([next(found) for _ in range(3)]) == [["0", "1"], ["2", "3"], ["4"]]
+    with pytest.raises(OSError, match="the network is gone"):
+        next(found)
+
+
+def test_a_mask_is_not_asked_for():
+    case = next(Counted().cases(1))
+    broken = next(Counted().cases(1, broken={0})).image
+    [batch] = medplug.batches([replace(case, mask=broken)], SMALL)
+
+    assert len(batch) == 1
+
+
 def test_who_stops_early_stops_the_threads():
     counted = Counted()
     found = medplug.batches(counted.cases(400, slow=lambda _: 0.002), SMALL, 10, workers=2)
@@ -144,9 +183,18 @@ def test_the_shape_is_known_before_a_pixel_is_read(channels):
     assert shape[0] == channels_of(recipe, case.image) == {"grey": 2, "rgb": 3, "stored": 1}[channels]
 
 
+def test_windows_of_a_colour_image_have_no_shape():
+    recipe = Preprocessing(values=Windows((Window(10, 20), Window(30, 40))), channels="rgb")
+
+    with pytest.raises(PreprocessingError, match="set channels to grey"):
+        Pipeline(recipe).array_shape(next(Counted().cases(1)))
+
+
 def test_calls_that_make_no_sense_are_refused_at_once():
     with pytest.raises(CallError, match="a batch of 0 cases"):
         medplug.batches([], SMALL, 0)
+    with pytest.raises(CallError, match="0 workers: want at least 1"):
+        medplug.batches([], SMALL, workers=0)
     with pytest.raises(PreprocessingError, match="train first, or take a model folder's"):
         medplug.batches([], Preprocessing(values=FitPercentiles(1, 99)))
     with pytest.raises(CallError, match="no device named 'gpu7'"):

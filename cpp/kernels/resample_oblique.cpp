@@ -1,6 +1,7 @@
-// Trilinear resampling along any axes, a tile of outputs at a time: what the tile reads is packed into a box of words,
-// which fits the cache whatever the volume's strides are (rows of 2^n bytes would all compete for the same places) and
-// goes beyond the volume where the tile does, so that the kernel asks nothing.
+// Trilinear resampling along any axes, a tile of outputs at a time. Where the processor gathers well and the tile lies
+// inside the volume it is read there. Else what the tile reads is packed into a box of words, which fits the cache
+// whatever the volume's strides are (rows of 2^n bytes would all compete for the same places) and goes beyond the
+// volume where the tile does, so that the kernel asks nothing.
 #include "resample_oblique.hpp"
 
 #include "oblique_border.hpp"
@@ -146,7 +147,7 @@ struct Oblique {
         return gathers_well() && sizeof(Stored) == 2 && farthest < (std::int64_t{1} << 31) / kMostBoxSide;
     }
 
-    // What is gathered comes in no order that the hardware would foresee: 72 -> 57 ms of a turned CT.
+    // What is gathered comes in no order that the hardware would foresee; this takes a fifth off a turned CT.
     static void bring_near(const TileBox& box, const TileLerp& job) noexcept {
         constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(Stored)); // pixels
         for (std::int64_t s = 0; s < box.extent[0]; ++s) {
@@ -154,7 +155,7 @@ struct Oblique {
                 std::int64_t from = 0, to = 0;
                 box.columns(s, r, from, to);
                 const std::byte* row = job.stored + s * job.slice_stride + r * job.row_stride;
-                for (std::int64_t x = from; x < to + line - 1; x += line) {
+                for (std::int64_t x = from; from < to && x < to + line - 1; x += line) {
                     __builtin_prefetch(row + x * static_cast<std::int64_t>(sizeof(Stored)), 0, 2);
                 }
             }
@@ -212,7 +213,9 @@ struct Oblique {
             job.first[i] = static_cast<std::int32_t>(std::nearbyint(box.position[i] * one)) + half;
             job.size[i] = end[i] - begin[i];
             for (std::size_t j = 0; j < 3; ++j) {
-                job.step[i][j] = static_cast<std::int32_t>(std::nearbyint(how.to_stored.linear[i][j] * one));
+                // A tile of one output makes no step, however long it is.
+                const double step = end[j] - begin[j] > 1 ? how.to_stored.linear[i][j] : 0.0;
+                job.step[i][j] = static_cast<std::int32_t>(std::nearbyint(step * one));
             }
         }
         job.center = channel.center_sum();

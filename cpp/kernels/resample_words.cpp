@@ -1,5 +1,5 @@
-// Separable resampling of stored integers: the tone and the sums over rows in 16-bit words, the sums over columns in
-// floats. It serves what most images are, a clamped window over contiguous rows; everything else takes the exact path.
+// Separable resampling of stored integers: the tone, the sums over rows and then those over columns in 16-bit words. It
+// serves what most images are, a clamped window over contiguous rows; everything else takes the exact path.
 #include "resample_words.hpp"
 
 #include "kept.hpp"
@@ -14,8 +14,9 @@ namespace medplug {
 
 namespace {
 
-constexpr std::int64_t kMostWeights = std::int64_t{1} << 22; // along the columns
-constexpr std::int64_t kMostColumns = std::int64_t{1} << 14; // bounds a thread's scratch memory to 2 MiB
+constexpr std::int64_t kMostChunks = 32; // of a window along the columns: its weights have 16 bits
+constexpr std::int64_t kMostWeights = std::int64_t{1} << 22;
+constexpr std::int64_t kMostColumns = std::int64_t{1} << 14; // bounds a thread's scratch memory to half a MiB
 
 template <class Stored>
 auto row_kernel() noexcept {
@@ -148,22 +149,26 @@ bool resample_words(const StoredView<Stored>& stored, const Resampling& how, con
                     const OutputView& out, int threads) {
     const Window columns = tables[2].reach(0, out.shape[2]);
     if (how.filter == Filter::nearest || columns.count == 0 || columns.count > kMostColumns ||
+        ColumnPlan::chunks_of(tables[2]) > kMostChunks ||
         ColumnPlan::chunks_of(tables[2]) * kChunk * out.shape[2] > kMostWeights ||
         !copies_slices(tables[0], out.shape[0]) || !worth_copying(stored)) {
         return false;
     }
-    const auto column_plan =
-        Kept<AxisMap, ColumnPlan>::of(tables.maps[2], [&] { return ColumnPlan(tables[2], out.shape[2], columns); });
     std::vector<PlannedChannel> channels;
     for (WordChannel& channel : word_channels(stored, how, out.channels)) {
         auto rows = Kept<RowPlanKey, RowPlan>::of({tables.maps[1], channel.tone.high},
                                                   [&] { return RowPlan(tables[1], out.shape[1], channel.tone.high); });
         const int shift = shift_to_words(channel.tone.high, rows->bits);
-        channel.gain = std::ldexp(channel.gain, shift - rows->bits - column_plan->bits);
+        channel.gain = std::ldexp(channel.gain, shift - rows->bits);
         channels.push_back({channel, std::move(rows), shift});
     }
     if (channels.empty()) {
         return false;
+    }
+    const auto column_plan =
+        Kept<AxisMap, ColumnPlan>::of(tables.maps[2], [&] { return ColumnPlan(tables[2], out.shape[2], columns); });
+    for (PlannedChannel& channel : channels) {
+        channel.gain = std::ldexp(channel.gain, -column_plan->bits);
     }
     const WholeRows<Stored> whole(stored);
     const Scratch layout(columns.count, column_plan->chunks);

@@ -33,7 +33,7 @@ struct ThreadPool::Job {
     Call call;
     std::int64_t items;
     int slots;
-    std::int64_t together; // as many are taken at once: to take waits until what was stored is seen by every core
+    std::int64_t together; // as many are taken at once: x86 counts up only when all stores before are done
     std::atomic<std::int64_t> next_item{0};
     int next_slot = 1; // slot 0 is the caller's
     int active = 0;    // workers inside

@@ -8,7 +8,7 @@
 
 namespace medplug {
 
-constexpr std::int64_t kMostPacked = std::int64_t{1} << 17; // integers: half a MiB
+constexpr std::int64_t kMostPacked = std::int64_t{1} << 17; // integers, half a MiB, beside a few rows of sums
 
 template <class Stored>
 auto pack_kernel() noexcept {

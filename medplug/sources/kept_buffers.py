@@ -11,20 +11,24 @@ from numpy.typing import NDArray
 
 _LEAST = 2**20  # bytes: smaller ones the allocator keeps by itself
 _MOST = 2**26  # bytes in all
-_UNUSED = 3  # references to a block: the list's, the loop's and the call's
 
 
 class KeptBuffers:
     """Arrays like those of `np.empty`, whose memory is used again once nothing refers to it any more.
 
-    Every view of an array refers to the block that it lies in, so the block's count of references tells. Without the
-    global interpreter lock that count means less, and nothing is kept.
+    Every view of an array refers to the block that it lies in, so the block's count of references tells. What it is
+    while nobody looks differs between interpreters, and is counted at the start; where a view does not show in it, as
+    without the global interpreter lock, nothing is kept.
     """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._blocks: list[NDArray[np.uint8]] = []
-        self._keeps = getattr(sys, "_is_gil_enabled", lambda: True)()
+        self._blocks = [np.empty(1, np.uint8)]
+        self._idle = self._references(0)
+        view = self._blocks[0][:]
+        self._keeps = self._references(0) == self._idle + 1 and getattr(sys, "_is_gil_enabled", lambda: True)()
+        del view
+        self._blocks.clear()
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
         """Return an array whose values are whatever was there."""
@@ -32,19 +36,22 @@ class KeptBuffers:
         if not self._keeps or not _LEAST <= size <= _MOST:
             return np.empty(shape, dtype)
         with self._lock:
-            return self._block(size)[:size].view(dtype).reshape(shape)
+            return self._blocks[self._block(size)][:size].view(dtype).reshape(shape)
 
-    def _block(self, size: int) -> NDArray[np.uint8]:
-        for block in self._blocks:
-            if size <= block.size <= 2 * size and sys.getrefcount(block) == _UNUSED:
-                return block
-        fresh = np.empty(size, np.uint8)
-        kept = [fresh]  # the newest first, as many as may be
-        for block in self._blocks:
-            if sum(one.size for one in kept) + block.size <= _MOST:
-                kept.append(block)
-        self._blocks = kept
-        return fresh
+    def _references(self, number: int) -> int:
+        return sys.getrefcount(self._blocks[number])
+
+    def _block(self, size: int) -> int:
+        """The number of a block of at least `size` bytes that nobody refers to."""
+        sizes = [block.size for block in self._blocks]
+        for number, there in enumerate(sizes):
+            if size <= there <= 2 * size and self._references(number) == self._idle:
+                return number
+        while self._blocks and sum(sizes) + size > _MOST:  # the oldest makes room, whoever still has it
+            self._blocks.pop()
+            sizes.pop()
+        self._blocks.insert(0, np.empty(size, np.uint8))
+        return 0
 
 
 BUFFERS = KeptBuffers()

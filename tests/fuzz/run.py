@@ -56,7 +56,8 @@ def fuzz(target: str, built: Built, limit: list[str]) -> bool:
     corpus.mkdir(parents=True, exist_ok=True)
     findings.mkdir(exist_ok=True)
     started = [folder / "seeds" / target] if (folder / "seeds" / target).is_dir() else []
-    options = [*limit, "-entropic=0", f"-max_len={TARGETS[target]}", "-print_final_stats=1", f"-artifact_prefix={findings}/{target}-"]
+    options = [*limit, f"-max_len={TARGETS[target]}", "-print_final_stats=1", f"-artifact_prefix={findings}/{target}-"]
+    options.append("-entropic=0")  # to weigh seeds takes a third of the time
     print(f"{target}: fuzzing; tail -f {log}", flush=True)
     begin = time.monotonic()
     with log.open("w") as output:

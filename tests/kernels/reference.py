@@ -75,7 +75,7 @@ def rounding(
 
     Floats and nearest are not rounded at all. A weight may be off by 2^-15, the end of a window by 2^-14 of its width;
     of the range over all that can be stored, what a curve gives by 2^-16 and mixed bytes by 2^-12; and a row's sum by
-    2^-16 of that range, or of what a table gives at all.
+    2^-15 of that range, or of what a table gives at all.
     """
     if stored.dtype == np.float32 or filter == "nearest":
         return 0.0
@@ -89,7 +89,7 @@ def rounding(
     scale = max(1.0, *np.linalg.norm(np.asarray(to_stored)[:, :-1], axis=1)) if filter == "antialias" else 1.0
     taps = min(2 * scale + 1, max(stored.shape[1:]))
     given = [tone_reference(t, np.arange(len(t.table)) + t.first) for t in before if t.table is not None]
-    rows = max(np.ptp(one) for one in (*possible, *given)) * 2.0**-16
+    rows = max(np.ptp(one) for one in (*possible, *given)) * 2.0**-15
     return float(spread * (2.0**-14 + taps * 2.0**-15) + rows + curved * 2.0**-16 + mixed * 2.0**-12)
 
 

@@ -106,24 +106,33 @@ def test_beside_a_sharp_edge_it_is_off_by_at_most_an_eighth_of_the_step():
     assert fast.max() < 1 + 1e-6
 
 
-def test_a_flat_image_stays_flat():
-    stored = np.full((1, *SIZES), 1234, np.uint16)
+@pytest.mark.parametrize(("high", "off"), [(255, 0), (4095, 0), (16383, 0), (16385, 2), (32767, 4)])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_a_flat_image_stays_flat_and_in_its_window(high, off, share):
+    """Words of 15 bits lose one or two of them."""
+    stored = np.full((1, *SIZES), round(high * share), np.uint16)
+    stored[0, :40] = 0
     new = shrunk(3.7)
+    how = {"filter": "antialias", "quality": "fast", "before": [Tone(low=0, high=high)]}
 
-    out = run(stored, (1, *new), rotation(9, 3.7, SIZES, new), filter="antialias", quality="fast")
+    out = run(stored, (1, *new), rotation(9, 3.7, SIZES, new), **how)
 
-    assert_allclose(out, 1234, rtol=1e-6)
+    flat = out[0, 45:-25, 25:-25]
+    assert_allclose(flat, stored[0, -1, -1], rtol=1e-6, atol=off)
+    assert out.max() <= high * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("threads", [2, 8])
 def test_threads_change_nothing(threads):
     stored = noise((2, *SIZES), "int16")
-    how = {"filter": "antialias", "quality": "fast"}
-    to_stored = rotation(12, 3.1, SIZES, (90, 80))
+    new = shrunk(3.1)
+    how = {"filter": "antialias", "before": [Tone(low=-9000, high=9000)] * 2}
+    to_stored = rotation(12, 3.1, SIZES, new)
 
-    one, several = (run(stored, (2, 90, 80), to_stored, threads=count, **how) for count in (1, threads))
+    one, several = (run(stored, (2, *new), to_stored, threads=count, quality="fast", **how) for count in (1, threads))
 
     assert_array_equal(one.view(np.uint32), several.view(np.uint32))
+    assert np.abs(one - run(stored, (2, *new), to_stored, **how)).max() > 1  # it is the fast one
 
 
 @pytest.mark.parametrize(

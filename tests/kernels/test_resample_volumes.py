@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from kernels.calls import noise, plain, run
-from kernels.reference import resample_reference, resize, toned
+from kernels.reference import resample_reference, resize, rotation, toned
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
@@ -132,6 +132,7 @@ import hashlib, numpy as np
 from kernels.calls import noise, run
 from kernels.reference import resize
 from kernels.test_resample_volumes import INTEGERS, WINDOW, turned
+from medplug._kernels import Tone
 digest = hashlib.sha256()
 for dtype in INTEGERS:
     stored = noise((1, 21, 50, 90), dtype)
@@ -141,6 +142,14 @@ for dtype in INTEGERS:
                 for threads in THREADS:
                     out = run(stored, (1, *new), to_stored, after=[WINDOW], border=border, fill=[7.5], threads=threads)
                     digest.update(out.tobytes())
+tones = [Tone(), Tone(low=100, high=9000), Tone(slope=0.37, intercept=2, low=1.3, high=900.7)]
+for dtype in ("uint16", "int16"):  # tiles inside the volume, which some sets read where they lie
+    stored, new = noise((1, 60, 90, 120), dtype), (30, 27, 53)
+    for tone in tones:
+        for view in (stored, stored[:, ::-1, ::-1], stored[:, ::2, :80]):
+            for threads in THREADS:
+                out = run(view, (1, *new), turned(view.shape[1:], new, 3, 0.9), before=[tone], threads=threads)
+                digest.update(out.tobytes())
 print(digest.hexdigest())
 """
 
@@ -179,3 +188,14 @@ def test_steps_so_small_that_their_volume_is_none_give_one_value(scale):
     out = run(stored, (1, 5, 6, 7), to_stored)
 
     assert_allclose(out, stored[0, 2, 3, 4], atol=1e-3)
+
+
+def test_an_axis_of_one_output_may_make_any_step():
+    stored = noise((1, 6, 7, 8), "int16")
+    to_stored = np.column_stack([rotation(9, 0.9, (6, 7, 8), (1, 5, 6))])
+    far = to_stored.copy()
+    far[:, 0] = (2e6, -3e6, 9e5)
+
+    one, other = (run(stored, (1, 1, 5, 6), map_) for map_ in (to_stored, far))
+
+    assert_array_equal(one, other)

@@ -73,10 +73,10 @@ struct Choice {
 };
 
 #ifdef MEDPLUG_HAS_X86
-// CPUID leaf 7, EDX bit 23: Intel's Sapphire Rapids is the first to have it.
-bool has_avx512_fp16() noexcept {
+// CPUID leaf 7, EDX bit 23, is AVX512-FP16: Intel's Sapphire Rapids is the first to have it.
+bool is_sapphire_rapids_or_later() noexcept {
     unsigned a = 0, b = 0, c = 0, d = 0;
-    return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 23 & 1) != 0;
+    return __builtin_cpu_is("intel") && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (d >> 23 & 1) != 0;
 }
 #endif
 
@@ -87,7 +87,7 @@ void each_choice(const Visit& visit) {
     __builtin_cpu_init();
     const bool wide = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni");
-    visit(Choice{"avx512-gather", &avx512::table, true, wide, has_avx512_fp16()});
+    visit(Choice{"avx512-gather", &avx512::table, true, wide, is_sapphire_rapids_or_later()});
     visit(Choice{"avx512", &avx512::table, false, wide, true});
     visit(Choice{"avx2", &avx2::table, false, __builtin_cpu_supports("avx2") != 0, true});
 #endif

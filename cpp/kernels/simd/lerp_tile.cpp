@@ -1,5 +1,5 @@
-// A tile of outputs along any axes, from a box of packed pairs. Every output reads two places, one in each of two
-// slices; the rest is arithmetic on these, as between two rows.
+// A tile of outputs along any axes, from a box of packed pairs or from the volume itself. Every output reads two
+// places, one in each of two slices; the rest is arithmetic on these, as between two rows.
 #include "fetch.hpp"
 
 #include <type_traits>
@@ -96,8 +96,9 @@ struct Volume {
     const Read& read;
 
     Ints offsets(Ints slice, Ints row, Ints column) const noexcept {
-        return (slice >> kPositionBits) * static_cast<std::int32_t>(job.slice_stride) +
-               (row >> kPositionBits) * static_cast<std::int32_t>(job.row_stride) + (column >> kPositionBits) * 2;
+        const Ints along = moved(column >> kPositionBits, column >> kPositionBits, 1);
+        const Ints down = moved(along, row >> kPositionBits, static_cast<std::int32_t>(job.row_stride));
+        return moved(down, slice >> kPositionBits, static_cast<std::int32_t>(job.slice_stride));
     }
 
     Floats within(Ints at, int slice, Ints center, Words same, Words next) const noexcept {

@@ -48,7 +48,9 @@ void smooth_halves_as(const HalfPack& job) noexcept {
                 far = both(across.beyond, across.beyond);
     const Words outer = both(down.beside, wide ? down.beyond : down.centre), inner = both(down.centre, 0);
     const int shift = job.shift;
-    const Ints rounding = Ints{} + (1 << shift >> 1), half = Ints{} + (1 << (kSmoothingBits - 1) >> 1);
+    // Where a mean loses bits of its own it is cut, so that none leaves the window.
+    const Ints rounding = Ints{} + (shift > kSmoothingBits + 1 ? 0 : 1 << shift >> 1),
+               half = Ints{} + (1 << (kSmoothingBits - 1) >> 1);
     const std::int64_t pitch = job.pitch;
     constexpr std::int64_t reach = wide ? 2 : 1, before = 2 * reach; // rows that a sum waits for
     const std::int16_t* words_of_row = job.words;
@@ -61,7 +63,6 @@ void smooth_halves_as(const HalfPack& job) noexcept {
         for (std::int64_t i = 0; i < before; ++i) {
             rows[i] = job.sums + (r + i) % before * pitch;
         }
-        std::int32_t* packed = job.packed + (r - reach - 1) * pitch;
         const auto make_row = [&](auto sums, auto packs) noexcept {
             for (std::int64_t x = begin; x < end; x += kLanes) {
                 const std::int16_t* from = words_of_row + 2 * x;
@@ -85,7 +86,7 @@ void smooth_halves_as(const HalfPack& job) noexcept {
                     }
                     middle >>= kSmoothingBits - 1;
                     if constexpr (decltype(packs)::value) {
-                        store(packed + x, load_ints(smooth + x) | middle << 16);
+                        store(job.packed + (r - reach - 1) * pitch + x, load_ints(smooth + x) | middle << 16);
                     }
                     store(smooth + x, middle);
                 }

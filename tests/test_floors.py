@@ -18,7 +18,7 @@ FLOORS = {
     0: "_kernels errors case result",
     1: "geometry geometry_steps preprocessing augmentation tone plan model",
     2: "hookspecs installed plugin_contract plugins sources",
-    3: "model_folder pipeline devices golden operating explain decoded session dataset figures",
+    3: "model_folder pipeline batching devices golden operating explain decoded session dataset figures",
     4: "writers running training evaluation",
     5: "__init__ demo bench",  # medplug itself, whose public names reach all of the above
     6: "cli",

@@ -131,12 +131,13 @@ inline std::optional<std::vector<double>> matrix_of(const py::object& value, std
     return numbers;
 }
 
-inline OutputView output_of(const py::object& value, const py::array& stored, py::ssize_t axes) {
+// Of an image of `axes` axes, or of many of them; it has `ndim` axes in all, as many as what is stored.
+inline OutputView output_of(const py::object& value, py::ssize_t ndim, py::ssize_t axes) {
     py::array array = as_array(value, "out");
     check_dtype<float>(array, "out");
     check_sizes(array, "out");
-    if (array.ndim() != stored.ndim()) {
-        refuse("out has " + std::to_string(array.ndim()) + " axes and stored has " + std::to_string(stored.ndim()) +
+    if (array.ndim() != ndim) {
+        refuse("out has " + std::to_string(array.ndim()) + " axes and stored has " + std::to_string(ndim) +
                "; both need as many");
     }
     if (!array.writeable()) {
@@ -146,13 +147,18 @@ inline OutputView output_of(const py::object& value, const py::array& stored, py
     if ((array.flags() & py::array::c_style) == 0 || address % alignof(float) != 0) {
         refuse("out is not C-contiguous; pass numpy.empty(" + shape_of(array) + ", numpy.float32)");
     }
-    if (Bytes(array).meets(Bytes(stored))) {
-        refuse("out lies in the same memory as stored; pass an array of its own");
-    }
     const py::ssize_t channels = array.ndim() - axes - 1; // the axis that counts them
     OutputView view{static_cast<float*>(array.mutable_data()), array.shape(channels), {1, 1, 1}};
     for (py::ssize_t axis = 0; axis < axes; ++axis) {
         view.shape[static_cast<std::size_t>(3 - axes + axis)] = array.shape(channels + 1 + axis);
+    }
+    return view;
+}
+
+inline OutputView output_of(const py::object& value, const py::array& stored, py::ssize_t axes) {
+    const OutputView view = output_of(value, stored.ndim(), axes);
+    if (Bytes(as_array(value, "out")).meets(Bytes(stored))) {
+        refuse("out lies in the same memory as stored; pass an array of its own");
     }
     return view;
 }

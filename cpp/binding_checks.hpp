@@ -54,12 +54,15 @@ void check_dtype(const py::array& array, const std::string& name) {
     }
 }
 
-inline void check_sizes(const py::array& array, const std::string& name) {
+// Of `axes` axes, whose sizes size_of gives.
+template <class SizeOf>
+void check_sizes(py::ssize_t axes, const SizeOf& size_of, const std::string& name) {
     std::int64_t items = 1;
-    for (py::ssize_t axis = 0; axis < array.ndim(); ++axis) {
-        const std::int64_t size = array.shape(axis);
-        if (size == 0) {
-            refuse(name + " is empty: axis " + std::to_string(axis) + " has size 0; at least 1 is needed");
+    for (py::ssize_t axis = 0; axis < axes; ++axis) {
+        const std::int64_t size = size_of(axis);
+        if (size < 1) {
+            refuse(name + " is empty: axis " + std::to_string(axis) + " has size " + std::to_string(size) +
+                   "; at least 1 is needed");
         }
         if (size > kMaxAxis) {
             refuse(name + " has size " + std::to_string(size) + " on axis " + std::to_string(axis) +
@@ -70,6 +73,10 @@ inline void check_sizes(const py::array& array, const std::string& name) {
         }
         items *= size;
     }
+}
+
+inline void check_sizes(const py::array& array, const std::string& name) {
+    check_sizes(array.ndim(), [&](py::ssize_t axis) { return array.shape(axis); }, name);
 }
 
 inline void check_finite(double value, const std::string& name) {
@@ -121,7 +128,7 @@ struct Bytes {
 
 // Calls visit with a value of the array's own item type.
 template <class Visit>
-void with_stored_type(const py::array& array, const Visit& visit) {
+void with_stored_type(const py::array& array, const Visit& visit, const std::string& name = "stored") {
     if (holds<std::uint8_t>(array)) {
         visit(std::uint8_t{});
     } else if (holds<std::int8_t>(array)) {
@@ -133,7 +140,7 @@ void with_stored_type(const py::array& array, const Visit& visit) {
     } else if (holds<float>(array)) {
         visit(float{});
     } else {
-        throw py::type_error("stored holds " + text(array.dtype()) +
+        throw py::type_error(name + " holds " + text(array.dtype()) +
                              "; uint8, int8, uint16, int16 and float32 in native byte order are accepted: convert "
                              "with astype(...)");
     }

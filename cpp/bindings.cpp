@@ -1,7 +1,9 @@
 // The functions of the module: they let go of the GIL and call the kernels. What they check lies in binding_*.hpp.
 
 #include "binding_arguments.hpp"
+#include "binding_file.hpp"
 #include "kernels/percentiles.hpp"
+#include "kernels/resample_file.hpp"
 #include "kernels/simd/kernels.hpp"
 
 #include <cstdlib>
@@ -56,6 +58,52 @@ void resample_batch_python(const py::object& stored_object, const py::object& ou
         const py::gil_scoped_release release;
         resample_batch(batch, arguments.resampling(maps.front()), maps.data(), out, arguments.threads());
     });
+}
+
+bool resample_file_python(std::int64_t descriptor, std::int64_t offset, std::int64_t unused,
+                          const py::sequence& shape_sequence, const std::string& dtype, const py::object& out_object,
+                          const py::object& to_stored, const py::object& matrix, const py::sequence& before,
+                          const py::sequence& after, const std::string& filter, const std::string& border,
+                          const py::sequence& fill, std::int64_t threads) {
+    Arguments arguments(before, after, filter, border, "exact", fill, threads);
+    const std::vector<std::int64_t> shape = shape_of_file(shape_sequence);
+    const StoredFile file = file_of(descriptor, offset, unused);
+    const auto axes = static_cast<py::ssize_t>(shape.size()) - 1;
+    const OutputView out = output_of(out_object, axes + 1, axes);
+    arguments.check(matrix, shape[0], out.channels);
+    const Resampling how = arguments.resampling(affines_of(to_stored, axes, 0).front());
+    bool done = false;
+    with_type_named(dtype, [&](auto item) {
+        check_unused(file, sizeof item);
+        const py::gil_scoped_release release;
+        done = resample_file(file, view_of_file<decltype(item)>(shape), how, out, arguments.threads());
+    });
+    return done;
+}
+
+bool read_values_python(std::int64_t descriptor, std::int64_t offset, std::int64_t unused,
+                        const py::object& out_object) {
+    const StoredFile file = file_of(descriptor, offset, unused);
+    py::array out = as_array(out_object, "out");
+    check_sizes(out, "out");
+    if (!out.writeable() || (out.flags() & py::array::c_style) == 0) {
+        refuse("out is read-only or not C-contiguous; pass numpy.empty(" + shape_of(out) + ", ...)");
+    }
+    bool done = false;
+    const auto read = [&](auto item) {
+        using Stored = decltype(item);
+        if constexpr (std::is_integral_v<Stored>) {
+            check_unused(file, sizeof item);
+            auto* to = static_cast<Stored*>(out.mutable_data());
+            const std::int64_t count = out.size();
+            const py::gil_scoped_release release;
+            done = read_values(file, 0, count, to);
+        } else {
+            throw py::type_error("out holds float32; uint8, int8, uint16 and int16 are accepted");
+        }
+    };
+    with_stored_type(out, read, "out");
+    return done;
 }
 
 std::vector<double> percentiles_of(const py::array& stored, const std::vector<double>& percentages, int threads) {
@@ -131,5 +179,9 @@ PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
     m.def("resample_batch", &resample_batch_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(),
           "matrix"_a = py::none(), "before"_a, "after"_a, "filter"_a, "border"_a, "quality"_a = "exact", "fill"_a,
           "threads"_a = 1);
+    m.def("resample_file", &resample_file_python, "file"_a, "offset"_a, "unused"_a, "shape"_a, "dtype"_a, "out"_a,
+          "to_stored"_a, py::kw_only(), "matrix"_a = py::none(), "before"_a, "after"_a, "filter"_a, "border"_a,
+          "fill"_a, "threads"_a = 1);
+    m.def("read_values", &read_values_python, "file"_a, "offset"_a, "unused"_a, "out"_a);
     m.def("percentiles", &percentiles_python, "stored"_a, "q"_a, py::kw_only(), "threads"_a = 1);
 }

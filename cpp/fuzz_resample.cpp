@@ -1,9 +1,15 @@
 // A libFuzzer target: any bytes become a legal call of `resample`, as the bindings would let it through. Beyond what
 // the sanitizers see it stops where an output that must be finite is not, where an average leaves the range of what it
-// averages, and where three threads answer otherwise than one. Built with MEDPLUG_FUZZ alone, and never installed.
+// averages, and where three threads, or the same values in a file, answer otherwise. Built with MEDPLUG_FUZZ alone, and
+// never installed.
 
 #include "fuzz_input.hpp"
 #include "kernels/resample.hpp"
+#include "kernels/resample_file.hpp"
+#include "kernels/simd/kernels.hpp"
+
+#include <sys/mman.h>
+#include <unistd.h>
 
 using namespace medplug;
 using namespace medplug::fuzzing;
@@ -72,6 +78,28 @@ Shape shape_of(Input& input, bool volume, std::int64_t slices, std::int64_t rows
     return {volume ? size(0, slices) : 1, size(1, rows), size(2, columns)};
 }
 
+// The values of an image one after the other in a file that lies in memory, behind a byte of something else.
+template <class Stored>
+StoredFile file_of(const StoredView<Stored>& view) {
+    static const int descriptor = ::memfd_create("image", 0);
+    std::vector<Stored> values;
+    for (std::int64_t c = 0; c < view.channels; ++c) {
+        for (std::int64_t s = 0; s < view.shape[0]; ++s) {
+            for (std::int64_t r = 0; r < view.shape[1]; ++r) {
+                for (std::int64_t x = 0; x < view.shape[2]; ++x) {
+                    values.push_back(load<Stored>(view.row(c, s, r) + x * view.strides[2]));
+                }
+            }
+        }
+    }
+    const std::size_t bytes = values.size() * sizeof(Stored);
+    if (::ftruncate(descriptor, 0) != 0 ||
+        ::pwrite(descriptor, values.data(), bytes, 1) != static_cast<ssize_t>(bytes)) {
+        stop("the file cannot be written");
+    }
+    return {descriptor, 1, 0};
+}
+
 template <class Stored>
 void fuzz_resample(Input& input) {
     const bool volume = input.flag();
@@ -113,6 +141,15 @@ void fuzz_resample(Input& input) {
     if (std::memcmp(alone.data(), together.data(), size * sizeof(float)) != 0) {
         stop("three threads resample otherwise than one");
     }
+    if constexpr (std::is_integral_v<Stored>) {
+        if (channels == 1) {
+            std::vector<float> read(size, -1.0f);
+            if (resample_file(file_of(image.view), image.view, how, OutputView{read.data(), channels, out_shape}, 2) &&
+                std::memcmp(alone.data(), read.data(), size * sizeof(float)) != 0) {
+                stop("values in a file are resampled otherwise");
+            }
+        }
+    }
     double low = image.low, high = image.high;
     for (const double value : fill) {
         low = border == Border::constant ? std::min(low, value) : low;
@@ -133,6 +170,14 @@ void fuzz_resample(Input& input) {
 }
 
 } // namespace
+
+// The instruction set that MEDPLUG_ISA names, else the widest of this machine.
+extern "C" int LLVMFuzzerInitialize(int*, char***) {
+    if (!choose_kernels(std::getenv("MEDPLUG_ISA"))) {
+        stop("this machine has no such instruction set");
+    }
+    return 0;
+}
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* bytes, std::size_t size) {
     Input input(bytes, size);

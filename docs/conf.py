@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import medplug
 from medplug.bench.report import from_json
+from medplug.bench.stream import Flow
+from medplug.bench.stream import markdown as stream_markdown
 from medplug.bench.tables import markdown
 
 project = "medplug"
@@ -95,9 +98,21 @@ class Kernels(SphinxDirective):
         return self.parse_text_to_nodes(text)
 
 
+class Streams(SphinxDirective):
+    """The tables of the measured flows that `_static` has; otherwise nothing."""
+
+    def run(self) -> list[nodes.Node]:
+        found = sorted((Path(self.env.srcdir) / "_static").glob("stream-*.json"))
+        for file in found:
+            self.env.note_dependency(str(file))
+        flows = [msgspec.json.decode(file.read_bytes(), type=Flow) for file in found]
+        return self.parse_text_to_nodes("\n\n".join(map(stream_markdown, flows))) if flows else []
+
+
 def setup(app: Any) -> None:
-    """Connect the four above."""
+    """Connect the five above."""
     app.add_directive("kernels", Kernels)
+    app.add_directive("streams", Streams)
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-docstring", escape)
     app.connect("autodoc-process-signature", readable)

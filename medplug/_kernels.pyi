@@ -112,6 +112,39 @@ def resample_batch(
     image gets the bits that `resample` gives it; threads share the images.
     """
 
+def resample_file(
+    file: int,
+    offset: int,
+    unused: int,
+    shape: Sequence[int],
+    dtype: str,
+    out: NDArray[np.float32],
+    to_stored: NDArray[np.float64],
+    *,
+    matrix: NDArray[np.float64] | None = None,
+    before: Sequence[Tone],
+    after: Sequence[Tone],
+    filter: str,
+    border: str,
+    fill: Sequence[float],
+    threads: int = 1,
+) -> bool:
+    """Do what `resample` does, bit for bit, to an image that lies in a file, and return whether it was done.
+
+    `file` is an open file's descriptor; from the byte `offset` on lie the values as in a C-contiguous array of `shape`
+    [channels, (slices,) rows, columns] and `dtype`: uint8, int8, uint16 or int16, in native byte order, with `unused`
+    bits above each that count as its sign, or as zeros. Rows are read as they are needed; the file's position stays.
+
+    Not done, whatever `out` holds then: all but a clamped line of one channel, resized along the image's own axes; very
+    long rows; and where the file ends before it is all read.
+    """
+
+def read_values(file: int, offset: int, unused: int, out: NDArray[Any]) -> bool:
+    """Fill `out`, C-contiguous, with the values that lie in a file as `resample_file` has them.
+
+    Return False, whatever `out` holds then, where the file ends too soon or cannot be read.
+    """
+
 def percentiles(stored: NDArray[Any], q: Sequence[float], *, threads: int = 1) -> list[float]:
     """Return the percentiles `q` (0 to 100) of the finite stored values, by NumPy's "linear" method.
 

@@ -60,7 +60,7 @@ def batches(
         raise PreprocessingError("this preprocessing is still to be fitted: train first, or take a model folder's")
     found = sources.read(source, unit)
     making = _Making(Pipeline(preprocessing), batch_size, devices.choose(device), on_rejected or _warn)
-    return making.batches(found, workers or _cores())
+    return devices.carried(making.batches(found, workers or _cores()), making.device)
 
 
 def _cores() -> int:
@@ -177,6 +177,6 @@ class _Making:
                 batch.places[len(kept)] = batch.places[place]
             kept.append(case)
         if kept:
-            image = batch.places[: len(kept)].to(self.device, non_blocking=True)
+            image = batch.places[: len(kept)]
             references = tuple(case.reference for case in kept)
             yield Batch(image=image, images={self.pipeline.images[0]: image}, cases=references)

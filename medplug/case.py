@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -80,12 +82,44 @@ class ValueMeaning:
     full_range: tuple[float, float] | None = None
 
 
+@dataclass(frozen=True)
+class FileSpan:
+    """Stored values that lie in a file as they do in memory: [channels, *shape] of `dtype`, from the byte `offset` on.
+
+    Each has `unused` bits above it, which may hold anything (PS3.5 8.1.1). `stamp` is the file's size and time of
+    change when its header was read.
+    """
+
+    path: str
+    offset: int
+    unused: int
+    stamp: tuple[int, int]
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    @contextmanager
+    def opened(self) -> Iterator[int | None]:
+        """The file's descriptor, None where the file has changed since. Raises `OSError`."""
+        descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        try:
+            yield descriptor if stamp_of(descriptor) == self.stamp else None
+        finally:
+            os.close(descriptor)
+
+
+def stamp_of(descriptor: int) -> tuple[int, int]:
+    """The size and the time of the last change of an open file."""
+    status = os.fstat(descriptor)
+    return status.st_size, status.st_mtime_ns
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """One image on one grid, its pixels not yet read.
 
     `shape` is (rows, columns) or (slices, rows, columns). `read()` decodes and returns the stored pixel values as
     [channels, *shape] of `dtype` (uint8, int8, uint16, int16 or float32), with any strides; it raises `SourceError`.
+    A reader with an attribute `span`, a `FileSpan`, need not be called: the kernel may read the file by itself.
     `stored_range` is the lowest and highest value that the stored bits can hold, None for floats.
     `spacing` is in mm, in index order (PixelSpacing, and along the normal for a volume); `imager_spacing` is
     ImagerPixelSpacing, measured at the detector. `to_patient` [4, 4] maps a (slice, row, column, 1) index to LPS mm.
@@ -106,6 +140,13 @@ class Image:
     body_part: str | None = None
     view: str | None = None
     photometric: str | None = None
+
+    @property
+    def span(self) -> FileSpan | None:
+        """Where the pixels lie in a file as they do in memory; None where they do not, or are others than declared."""
+        span: FileSpan | None = getattr(self.read, "span", None)
+        declared = (self.channels, *self.shape), self.dtype
+        return span if span is not None and (span.shape, span.dtype) == declared else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,8 @@ from .model import Batch
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
+
+_IN_USE = 2  # batches on CUDA at a time: the network's own, and the one that is copied meanwhile
 
 
 def choose(name: str) -> torch.device:
@@ -32,6 +36,51 @@ def choose(name: str) -> torch.device:
     if device.type not in ("cpu", "cuda"):
         raise CallError(f"device {name!r} is not supported: use auto, cpu, cuda or cuda:N")
     return device
+
+
+def carried(batches: Generator[Batch, None, None], device: torch.device) -> Generator[Batch, None, None]:
+    """Yield the batches on `device`; whoever closes this closes `batches`.
+
+    To CUDA they are copied in a stream of its own, while the network is busy with the batch before, and the caller's
+    stream waits for each; the host waits once it is two batches ahead. From memory that is not pinned the copying
+    overlaps with nothing.
+    """
+    with closing(batches):
+        yield from batches if device.type != "cuda" else _copied(batches, device)
+
+
+def _copied(batches: Generator[Batch, None, None], device: torch.device) -> Generator[Batch, None, None]:
+    import torch
+
+    copying = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    in_use: deque[torch.cuda.Event] = deque()
+    for batch in batches:
+        if len(in_use) == _IN_USE:
+            in_use.popleft().synchronize()
+        with torch.cuda.stream(copying):
+            copied = _to(batch, device)
+        busy = torch.cuda.current_stream(device)
+        busy.wait_stream(copying)
+        for tensor in (*copied.images.values(), copied.image, copied.target, copied.mask):
+            if tensor is not None:
+                tensor.record_stream(busy)  # its memory is not given to the next copy while the network reads it
+        yield copied
+        in_use.append(torch.cuda.current_stream(device).record_event())
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    def moved(tensor: Tensor) -> Tensor:
+        return tensor.to(device, non_blocking=True)
+
+    images = {name: moved(image) for name, image in batch.images.items()}
+    same = [name for name, image in batch.images.items() if image is batch.image]
+    return replace(
+        batch,
+        image=images[same[0]] if same else moved(batch.image),
+        images=images,
+        target=None if batch.target is None else moved(batch.target),
+        mask=None if batch.mask is None else moved(batch.mask),
+    )
 
 
 def forward_in_parts(forward: Callable[[Batch], Mapping[str, Tensor]], batch: Batch) -> Mapping[str, Tensor]:

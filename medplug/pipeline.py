@@ -19,6 +19,7 @@ from .plan import channels_of, grid_of, grid_on, plan, resample_mask
 from .preprocessing import Preprocessing
 from .result import RefusalCode, Refused
 from .sources.refusal import clean
+from .tone import looks_at_pixels
 
 if TYPE_CHECKING:
     import torch
@@ -72,10 +73,9 @@ class Pipeline:
         arrays = {}
         for name in self.images:
             image = case.images[name]
-            pixels = _decoded(image, case.reference.source)
             carried = grid if image is first else grid_on(grid, image)
             into = None if out is None else out.get(name)
-            arrays[name] = plan(self.preprocessing, image, pixels, draw, carried).run(pixels, into, self.threads)
+            arrays[name] = self._array(image, case.reference.source, draw, carried, into)
         mask = None
         if case.mask is not None:
             if case.mask.shape != first.shape:
@@ -85,6 +85,23 @@ class Pipeline:
             stored = _decoded(case.mask, f"{case.reference.source}, its mask")
             mask = resample_mask(grid, stored[:1], self.threads)[0].astype(np.int64)
         return Prepared(case, grid, arrays, mask)
+
+    def _array(
+        self, image: Image, name: str, draw: Draw | None, grid: Grid, out: NDArray[np.float32] | None
+    ) -> NDArray[np.float32]:
+        """Make one image's array: straight from its file where that holds the pixels as they are."""
+        span = None if looks_at_pixels(self.preprocessing.values, image) else image.span
+        pixels = _decoded(image, name) if span is None else None
+        made = plan(self.preprocessing, image, pixels, draw, grid)
+        if out is None:
+            out = np.empty(made.shape, np.float32)
+        if span is not None:
+            try:
+                if made.run_from(span, out, self.threads):
+                    return out
+            except OSError:  # the reader says it in words
+                _LOG.debug("%s cannot be opened", name, exc_info=True)
+        return made.run(_decoded(image, name) if pixels is None else pixels, out, self.threads)
 
 
 def prepare_or_refuse(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from . import _kernels
 from .augmentation import Draw
-from .case import Image, Pixels
+from .case import FileSpan, Image, Pixels
 from .errors import PluginError, PreprocessingError
 from .geometry import Grid, compose, transform
 from .preprocessing import (
@@ -75,6 +75,29 @@ class Plan:
         )
         return out
 
+    def run_from(self, span: FileSpan, out: NDArray[np.float32], threads: int = 1) -> bool:
+        """Preprocess what lies in a file, the bits as by `run`, in half the time: rows are read as they are needed.
+
+        False where this plan needs the whole image in memory, or the file has changed: `out` means nothing then.
+        """
+        with span.opened() as file:
+            return file is not None and _kernels.resample_file(
+                file,
+                span.offset,
+                span.unused,
+                span.shape,
+                span.dtype.name,
+                out,
+                self.grid.to_stored,
+                matrix=self.matrix,
+                before=self.before,
+                after=self.after,
+                filter=self.filter,
+                border=self.border,
+                fill=self.fill,
+                threads=threads,
+            )
+
 
 def stored_grid(image: Image, preprocessing: Preprocessing) -> Grid:
     """Return the grid on which `image` is stored, with the spacing that the preprocessing names."""
@@ -113,13 +136,14 @@ def grid_on(grid: Grid, image: Image) -> Grid:
 def plan(
     preprocessing: Preprocessing,
     image: Image,
-    pixels: Pixels,
+    pixels: Pixels | None,
     draw: Draw | None = None,
     grid: Grid | None = None,
 ) -> Plan:
-    """Compose the preprocessing for one image whose stored `pixels` [channels, ...] have been read.
+    """Compose the preprocessing for one image whose stored `pixels` are [channels, ...].
 
-    The pixels are looked at only by percentiles. `grid` replaces the image's own where another image fixes it.
+    The pixels are looked at only by percentiles, and may be None where `tone.looks_at_pixels` says that they are not.
+    `grid` replaces the image's own where another image fixes it.
     """
     channels = channels_of(preprocessing, image)
     matrix = _channel_matrix(preprocessing, image)

@@ -118,8 +118,17 @@ def _stored_range(image: Image, purpose: str) -> tuple[int, int]:
     return image.stored_range
 
 
-def curves(values: Values, image: Image, pixels: Pixels) -> list[Curve]:
-    """Return the curve of each output channel, inversion included."""
+def looks_at_pixels(values: Values, image: Image) -> bool:
+    """Whether the tone depends on the image's own pixels."""
+    if isinstance(values, Display):
+        meaning = image.values
+        stated = meaning.voi_lut is not None or meaning.windows or meaning.full_range is not None
+        return not stated and values.fallback is not None and looks_at_pixels(values.fallback, image)
+    return isinstance(values, Percentiles)
+
+
+def curves(values: Values, image: Image, pixels: Pixels | None) -> list[Curve]:
+    """Return the curve of each output channel, inversion included; `pixels` may be None where nothing looks at them."""
     if isinstance(values, FitPercentiles):
         raise PreprocessingError("this preprocessing is still to be fitted: train first")
     if isinstance(values, Windows):
@@ -129,12 +138,13 @@ def curves(values: Values, image: Image, pixels: Pixels) -> list[Curve]:
     return [_inverted(_curve(values, image, pixels), image)]
 
 
-def _curve(values: Values, image: Image, pixels: Pixels) -> Curve:
+def _curve(values: Values, image: Image, pixels: Pixels | None) -> Curve:
     if isinstance(values, Window):
         return _window(values.center, values.width, values.function)
     if isinstance(values, Range):
         return _between(values.low, values.high)
     if isinstance(values, Percentiles):
+        assert pixels is not None
         return _between(*percentile_range(values, image, pixels))
     if isinstance(values, Full):
         ends = to_modality(image.values, np.array(_stored_range(image, "the full range"), np.float64))

@@ -210,3 +210,19 @@ def test_on_cuda_batches_are_copied_from_pinned_memory():
 
     assert batch.image.is_cuda
     assert (batch.image.cpu() == 7).all()
+
+
+@pytest.mark.cuda
+def test_on_cuda_no_batch_is_overwritten_while_the_network_reads_it():
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    weight = torch.randn(4096, 4096, device="cuda")
+    recipe = Preprocessing(values=Stored(), geometry=(Resize((256, 256)),))
+    sums = []
+
+    for batch in medplug.batches(Counted().cases(320), recipe, 16, device="cuda"):
+        busy = weight @ weight  # long enough for the next batches to be copied meanwhile
+        sums.append(batch.image.double().sum((1, 2, 3)) + 0 * busy[0, 0])
+
+    expected = torch.arange(320, dtype=torch.float64) * 256 * 256
+    assert torch.equal(torch.cat(sums).cpu(), expected)

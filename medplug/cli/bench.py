@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from .columns import comma
-from .common import err, out, table
+from .common import device_option, err, out, table
 
 
 @click.group("bench")
@@ -80,3 +80,54 @@ def kernels(
 
         svg_file.write_text(svg(report), encoding="utf-8")
     ctx.exit(1 if any(row.library == "medplug" and row.seconds is None for row in report.rows) else 0)
+
+
+@command.command("stream")
+@click.argument("source", required=False, type=click.Path(path_type=Path, exists=True))
+@click.option("--size", type=click.IntRange(32, 4096), default=224, show_default=True, help="What they are resized to.")
+@click.option("--batch", "batch_size", type=click.IntRange(1), default=64, show_default=True, help="Images a batch.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Threads that prepare.  [default: one a core]")
+@click.option("--images", type=click.IntRange(1), default=2000, show_default=True, help="Files to make without SOURCE.")
+@click.option("--side", type=click.IntRange(16), default=1024, show_default=True, help="Rows and columns of those.")
+@device_option
+@click.option(
+    "--json", "json_file", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write it all."
+)
+def stream(
+    source: Path | None,
+    size: int,
+    batch_size: int,
+    workers: int | None,
+    images: int,
+    side: int,
+    device: str,
+    json_file: Path | None,
+) -> None:
+    """Time the way of whole files through a network: SOURCE, or radiographs that are made for it.
+
+    Files are read, prepared and put into batches by threads (`medplug.batches`), and an untrained ResNet-18 answers, in
+    bfloat16 on CUDA and in float32 on a CPU. Each stage is timed by itself, then all together.
+    """
+    import tempfile
+
+    import msgspec
+
+    from ..bench import stream as flow
+
+    if json_file is not None and not json_file.absolute().parent.is_dir():
+        raise click.UsageError(f"{json_file}: {json_file.parent} is no folder")
+    with tempfile.TemporaryDirectory(prefix="medplug-bench-") as folder, err.status("making files") as status:
+        if source is None:
+            source = Path(folder)
+            flow.make_files(source, images, side)
+        made = flow.run(
+            source, size=size, batch_size=batch_size, device=device, workers=workers, progress=status.update
+        )
+    for line in flow.describe(made):
+        out.print(line)
+    rows = table(*flow.COLUMNS)
+    for cells in flow.cells(made):
+        rows.add_row(*cells)
+    out.print(rows)
+    if json_file is not None:
+        json_file.write_bytes(msgspec.json.format(msgspec.json.encode(made), indent=2) + b"\n")

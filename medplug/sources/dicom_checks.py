@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import SourceError
 from .dicom_header import Header
-from .dicom_values import code_string, is_uid, numbers
+from .dicom_values import code_string, is_uid, numbers, stated
 from .refusal import clean
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def check_holds_pixels(header: Header) -> None:
     if header.pixel_keyword is not None:
         return
     dataset = header.dataset
-    sop_class = str(dataset.get("SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
-    if dataset.get("Rows") is not None or "Image Storage" in UID(sop_class).name:
+    sop_class = str(stated(dataset, "SOPClassUID") or dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+    if stated(dataset, "Rows") is not None or "Image Storage" in UID(sop_class).name:
         raise SourceError("unreadable", "is a DICOM image without pixels: cut short, or stripped of them")
     if not is_uid(sop_class):
         raise SourceError("unreadable", "is DICOM that ends before it says what it is: damaged or cut short")
@@ -45,7 +45,7 @@ def positive(dataset: Dataset, keyword: str) -> int:
     """The value of an element that must be a positive integer."""
     values = numbers(dataset, keyword)
     if len(values) != 1 or values[0] < 1 or values[0] != int(values[0]):
-        raise SourceError("unreadable", f"{keyword} is {clean(dataset.get(keyword), 40)!r}, not a positive integer")
+        raise SourceError("unreadable", f"{keyword} is {clean(stated(dataset, keyword), 40)!r}, not a positive integer")
     return int(values[0])
 
 
@@ -75,7 +75,7 @@ def stored_type(header: Header) -> tuple[np.dtype[Any], int]:
         raise SourceError("unreadable", f"says {bits} bits stored in {allocated} bits allocated")
     if high_bit and high_bit[0] != bits - 1:  # PS3.5 8.1.1
         raise SourceError("unreadable", f"says HighBit {high_bit[0]:.0f} with BitsStored {bits}; it must be {bits - 1}")
-    signed = dataset.get("PixelRepresentation")
+    signed = stated(dataset, "PixelRepresentation")
     if signed not in (0, 1):
         raise SourceError("unreadable", f"PixelRepresentation is {clean(signed, 40)!r}, neither 0 nor 1")
     # Values of more than 16 bits are read where they fit into 16: `fitted` decides when they are decoded.
@@ -88,7 +88,7 @@ def palette_type(dataset: Dataset) -> tuple[np.dtype[Any], int]:
     if len(descriptor) != 3 or descriptor[2] not in (8, 16):
         raise SourceError("photometric", "is PALETTE COLOR without a valid palette")
     bits = int(descriptor[2])
-    plain = dataset.get("RedPaletteColorLookupTableData")
+    plain = stated(dataset, "RedPaletteColorLookupTableData")
     if isinstance(plain, bytes):  # 8-bit entries may stand in words
         itemsize = round(len(plain) / (int(descriptor[0]) or 2**16))
         bits = min(bits, 8 * itemsize)

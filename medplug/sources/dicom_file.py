@@ -25,8 +25,8 @@ from .dicom_checks import (
 )
 from .dicom_geometry import Plane, plane_of, stack
 from .dicom_header import Header, read_header
-from .dicom_pixels import GreyPixels, PixelFile
-from .dicom_values import code_string, is_uid, value_meaning
+from .dicom_pixels import GreyPixels, PixelFile, PixelReader
+from .dicom_values import code_string, is_uid, stated, value_meaning
 from .refusal import MAX_IMAGE_BYTES, reading
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Instance:
         image = self.image
         return replace(
             image,
-            read=partial(self.file.read, frame, image.shape, image.channels, image.dtype),
+            read=self.file.reader(frame, image.shape, image.channels, image.dtype),
             values=self.meanings[frame % len(self.meanings)],
             spacing=plane.spacing,
             imager_spacing=plane.imager_spacing,
@@ -86,7 +86,7 @@ def _volume(instance: Instance) -> Image:
     image = replace(
         instance.image, shape=(instance.file.frames, *instance.image.shape), values=common_meaning(instance.meanings)
     )
-    whole = partial(instance.file.read, None, image.shape, image.channels, image.dtype)
+    whole = instance.file.reader(None, image.shape, image.channels, image.dtype)
     if not instance.enhanced or all(plane.position is None for plane in instance.planes):
         return replace(image, read=whole)
     try:
@@ -98,7 +98,7 @@ def _volume(instance: Instance) -> Image:
     )
 
 
-def _reordered(whole: partial[NDArray[Any]], order: tuple[int, ...]) -> NDArray[Any]:
+def _reordered(whole: PixelReader, order: tuple[int, ...]) -> NDArray[Any]:
     pixels = whole()
     return pixels if order == tuple(range(len(order))) else pixels[:, list(order)]
 
@@ -131,7 +131,7 @@ def _instance(path: str, name: str, header: Header) -> Instance:
     check_holds_pixels(header)
     photometric, samples = photometric_of(dataset)
     rows, columns = positive(dataset, "Rows"), positive(dataset, "Columns")
-    frames = 1 if dataset.get("NumberOfFrames") is None else positive(dataset, "NumberOfFrames")
+    frames = 1 if stated(dataset, "NumberOfFrames") is None else positive(dataset, "NumberOfFrames")
     stored, bits = stored_type(header)
     if photometric.startswith("YBR_FULL") and stored != np.uint8:
         raise SourceError("photometric", f"has {photometric} of {stored}; its conversion to RGB is defined for 8 bits")
@@ -144,11 +144,11 @@ def _instance(path: str, name: str, header: Header) -> Instance:
         claim = f"{frames} frames of {rows} x {columns}"
         raise SourceError("unreadable", f"claims {claim}, more than {MAX_IMAGE_BYTES >> 20} MiB")
     check_length(header, rows * columns, frames)
-    decoder_for(header.transfer_syntax, int(dataset.get("BitsStored") or 0))
+    decoder_for(header.transfer_syntax, int(stated(dataset, "BitsStored") or 0))
     planes, meanings = _frames(dataset, frames, colour_bits)
     return Instance(
         file=PixelFile(path, name, frames, GreyPixels.of(header, stored, bits)),
-        series=str(dataset.get("SeriesInstanceUID") or ""),
+        series=str(stated(dataset, "SeriesInstanceUID") or ""),
         reference=CaseReference(source=name, **_identifiers(dataset)),
         patient=_patient(dataset),
         image=Image(
@@ -181,13 +181,13 @@ def _identifiers(dataset: Dataset) -> dict[str, Any]:
         "series_instance_uid": "SeriesInstanceUID",
         "study_instance_uid": "StudyInstanceUID",
     }
-    found = {field: str(dataset.get(keyword) or "") for field, keyword in keywords.items()}
+    found = {field: str(stated(dataset, keyword) or "") for field, keyword in keywords.items()}
     return {field: uid for field, uid in found.items() if is_uid(uid)}
 
 
 def _patient(dataset: Dataset) -> str | None:
     try:
-        return str(dataset.get("PatientID") or "").strip() or None
+        return str(stated(dataset, "PatientID") or "").strip() or None
     except Exception:  # an identifier in a broken encoding groups nothing; the image is still an image
         return None
 
@@ -196,20 +196,20 @@ def _frames(
     dataset: Dataset, frames: int, colour_bits: int | None
 ) -> tuple[tuple[Plane, ...], tuple[ValueMeaning, ...]]:
     """Place and meaning of each frame, from its functional groups (PS3.3 C.7.6.16), or one for all from the dataset."""
-    per_frame = dataset.get("PerFrameFunctionalGroupsSequence")
+    per_frame = stated(dataset, "PerFrameFunctionalGroupsSequence")
     if not per_frame:
         plane = plane_of(dataset, dataset, dataset)
         return (plane,), (value_meaning(dataset, dataset, dataset, colour_bits),)
     if len(per_frame) != frames:
         raise SourceError("unreadable", f"has {frames} frames and functional groups for {len(per_frame)}")
-    shared_items = dataset.get("SharedFunctionalGroupsSequence")
+    shared_items = stated(dataset, "SharedFunctionalGroupsSequence")
     shared = shared_items[0] if shared_items else None
     planes, meanings = [], []
     for item in per_frame:
 
         def macro(keyword: str, item: Dataset = item) -> Dataset:
             for holder in (item, shared):
-                if holder is not None and holder.get(keyword):
+                if holder is not None and stated(holder, keyword):
                     found: Dataset = holder[keyword].value[0]
                     return found
             return dataset

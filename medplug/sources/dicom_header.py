@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import io
-import os
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from ..case import stamp_of
 from ..errors import SourceError
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset, FileMetaDataset
 
 Stop = Callable[[Any, str | None, int], bool]
-Stamp = tuple[int, int]
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _MAX_INFLATED_BYTES = 2**29
 _PREAMBLE_BYTES = 132  # the preamble and "DICM", PS3.10 7.1
 PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
 _UNDEFINED_LENGTH = 0xFFFFFFFF
+_HEAD_BYTES = 2**15  # few headers are longer
+_PIXEL_TAGS = tuple(
+    b"".join(half.to_bytes(2, order) for half in divmod(tag, 2**16))
+    for order in ("little", "big")
+    for tag in reversed(PIXEL_KEYWORDS)  # the usual one first
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,34 +44,41 @@ class Header:
     pixel_bytes: int | None
     present_bytes: int
     pixel_offset: int | None
-    stamp: Stamp
-
-
-def stamp_of(descriptor: int) -> Stamp:
-    """The size and the time of the last change of an open file."""
-    status = os.fstat(descriptor)
-    return status.st_size, status.st_mtime_ns
+    stamp: tuple[int, int]
 
 
 def read_header(path: str) -> Header:
     """Read a file up to its pixels. Raises `SourceError`, or whatever pydicom does with a damaged file."""
-    found: list[tuple[str, int, int]] = []
     with _File(path) as file:
         stamp = stamp_of(file.fileno())
+        head = file.read(_HEAD_BYTES)
+        file.seek(0)
         stream = _inflated(file)
-
-        def at_pixels(tag: int, vr: str | None, length: int) -> bool:
-            if int(tag) in PIXEL_KEYWORDS:
-                found.append((PIXEL_KEYWORDS[int(tag)], length, stream.tell()))
-            return bool(found)
-
-        dataset = _parse(file, stream, at_pixels)
+        dataset, found = None, None
+        if stream is file and (len(head) == stamp[0] or any(tag in head for tag in _PIXEL_TAGS)):
+            dataset, found = _up_to_pixels(memory := io.BytesIO(head), memory)  # a third faster
+        if dataset is None or (found is None and len(head) < stamp[0]):
+            file.seek(0)
+            dataset, found = _up_to_pixels(file, stream)
         size = stream.seek(0, io.SEEK_END)
-    keyword, length, position = found[0] if found else (None, 0, size)
+    keyword, length, position = found or (None, 0, size)
     declared = None if length == _UNDEFINED_LENGTH else length
     offset = position if found and stream is file else None
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     return Header(dataset, syntax, keyword, declared, size - position, offset, stamp)
+
+
+def _up_to_pixels(file: BinaryIO, stream: BinaryIO) -> tuple[FileDataset, tuple[str, int, int] | None]:
+    """The dataset in `stream` before its pixels, and their keyword, declared length and place, None without any."""
+    found: list[tuple[str, int, int]] = []
+
+    def at_pixels(tag: int, vr: str | None, length: int) -> bool:
+        if int(tag) in PIXEL_KEYWORDS:
+            found.append((PIXEL_KEYWORDS[int(tag)], length, stream.tell()))
+        return bool(found)
+
+    dataset = _parse(file, stream, at_pixels)
+    return dataset, found[0] if found else None
 
 
 def read_with_pixels(path: str) -> FileDataset:

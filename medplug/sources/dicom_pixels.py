@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..case import Pixels
+from .. import _kernels
+from ..case import FileSpan, Pixels
 from ..errors import SourceError
 from .codestream import check_frame_sizes
 from .decoders import decoder_for
-from .dicom_header import PIXEL_KEYWORDS, Header, Stamp, read_with_pixels, stamp_of
+from .dicom_header import PIXEL_KEYWORDS, Header, read_with_pixels
+from .dicom_values import stated
 from .kept_buffers import BUFFERS
 from .refusal import clean, reading
 
@@ -31,7 +33,7 @@ def decode_stored(dataset: FileDataset, frame: int | None = None) -> NDArray[Any
 
 def _decode(dataset: FileDataset, frame: int | None, *, raw: bool) -> NDArray[Any]:
     uid = str(dataset.file_meta.TransferSyntaxUID)
-    decoder = decoder_for(uid, int(dataset.get("BitsStored") or 0))
+    decoder = decoder_for(uid, int(stated(dataset, "BitsStored") or 0))
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
         check_frame_sizes(dataset, frame)
     try:
@@ -39,10 +41,6 @@ def _decode(dataset: FileDataset, frame: int | None, *, raw: bool) -> NDArray[An
     except RuntimeError as error:  # what pydicom raises when every decoder has failed
         raise SourceError("unreadable", f"its compressed pixels cannot be decoded ({clean(error)})") from None
     return np.asarray(pixels)
-
-
-_PART = 2**17
-"""Values that are read and cleared at a time: the second-level cache still holds them."""
 
 
 @dataclass(frozen=True)
@@ -54,21 +52,21 @@ class PixelFile:
     frames: int
     grey: GreyPixels | None
 
-    def read(self, frame: int | None, shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> Pixels:
-        """The pixels as [channels, *shape]; `frame`, from 0, picks one of several. Raises `SourceError`."""
+    def reader(self, frame: int | None, shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> PixelReader:
+        """What reads the pixels as [channels, *shape]; `frame`, from 0, picks one of several."""
         frame = frame if self.frames > 1 else None
-        with reading(self.name):
-            pixels = None if self.grey is None else self.grey.read(self.path, frame or 0, shape, dtype)
-            return self._decoded(frame, shape, channels, dtype) if pixels is None else pixels
+        span = None if self.grey is None else self.grey.span(self.path, frame or 0, (channels, *shape), dtype)
+        return PixelReader(self, frame, shape, channels, dtype, span)
 
-    def _decoded(self, frame: int | None, shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> Pixels:
+    def decoded(self, frame: int | None, shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> Pixels:
+        """Parse the file once more and decode its pixels. Raises `SourceError`, or whatever a decoder does."""
         dataset = read_with_pixels(self.path)
         if not any(keyword in dataset for keyword in PIXEL_KEYWORDS.values()):
             raise SourceError("unreadable", "ends before its pixels do: it is cut short")
         pixels = _decode(dataset, frame, raw=False)
         if self.frames == 1 and pixels.ndim > 2 and pixels.shape[0] == 1 and len(shape) == 2:
             pixels = pixels[0]
-        if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+        if stated(dataset, "PhotometricInterpretation") == "PALETTE COLOR":
             pixels = _coloured(pixels, dataset)
         pixels = np.moveaxis(pixels, -1, 0) if channels > 1 else pixels[np.newaxis]
         if pixels.shape != (channels, *shape):
@@ -78,58 +76,59 @@ class PixelFile:
 
 
 @dataclass(frozen=True)
-class GreyPixels:
-    """Pixels that lie in a file as they do in memory, from `offset` on, `unused` bits above each value (PS3.5 8.1.1).
+class PixelReader:
+    """The `Image.read` of a DICOM file; `span` where the pixels need no decoding. Raises `SourceError`."""
 
-    They are read without parsing the file once more, which takes longer than to read them.
-    """
+    file: PixelFile
+    frame: int | None
+    shape: tuple[int, ...]
+    channels: int
+    dtype: np.dtype[Any]
+    span: FileSpan | None
+
+    def __call__(self) -> Pixels:
+        """Read the pixels."""
+        with reading(self.file.name):
+            pixels = None if self.span is None else _read(self.span)
+            return self.file.decoded(self.frame, self.shape, self.channels, self.dtype) if pixels is None else pixels
+
+
+def _read(span: FileSpan) -> Pixels | None:
+    """The pixels of a span; None where the file has changed. No parsing, which takes longer than to read them."""
+    pixels = BUFFERS.empty(span.shape, span.dtype)
+    with span.opened() as file:
+        there = file is not None and _kernels.read_values(file, span.offset, span.unused, pixels)
+    return pixels if there else None
+
+
+@dataclass(frozen=True)
+class GreyPixels:
+    """Pixels that lie in a file as they do in memory, from `offset` on, with `unused` bits above each value."""
 
     offset: int
     unused: int
-    stamp: Stamp
+    stamp: tuple[int, int]
 
     @classmethod
     def of(cls, header: Header, stored: np.dtype[Any], bits: int) -> GreyPixels | None:
         """What `header` says of them, None where they are to be decoded."""
         dataset = header.dataset
-        allocated = int(dataset.get("BitsAllocated") or 0)
+        allocated = int(stated(dataset, "BitsAllocated") or 0)
         plain = (
             header.pixel_offset is not None
             and header.pixel_keyword == "PixelData"
             and header.transfer_syntax in _LITTLE_ENDIAN
             and dataset.original_encoding[1]
             and sys.byteorder == "little"
-            and dataset.get("PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
+            and stated(dataset, "PhotometricInterpretation") in ("MONOCHROME1", "MONOCHROME2")
             and allocated == 8 * stored.itemsize
         )
         return cls(header.pixel_offset or 0, allocated - bits, header.stamp) if plain else None
 
-    def read(self, path: str, frame: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Pixels | None:
-        """The pixels as [1, *shape], which `frame` frames of that shape precede; None where the file has changed."""
-        pixels = BUFFERS.empty((1, *shape), dtype)
-        flat = pixels.reshape(-1)
-        with Path(path).open("rb", buffering=0) as file:
-            if stamp_of(file.fileno()) != self.stamp:
-                return None
-            file.seek(self.offset + frame * pixels.nbytes)
-            for start in range(0, flat.size, _PART):
-                part = flat[start : start + _PART]
-                left = part.data.cast("B")
-                while left:
-                    count = file.readinto(left)
-                    if not count:
-                        return None
-                    left = left[count:]
-                self._clear_unused(part)
-        return pixels
-
-    def _clear_unused(self, values: Pixels) -> None:
-        """Fill the bits above each value with its sign, or with zeros."""
-        if self.unused and values.dtype.kind == "u":
-            values &= np.iinfo(values.dtype).max >> self.unused
-        elif self.unused:
-            values <<= self.unused
-            values >>= self.unused
+    def span(self, path: str, frame: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> FileSpan:
+        """Where the values of `shape` lie, which `frame` frames of that shape precede."""
+        ahead = frame * math.prod(shape) * dtype.itemsize
+        return FileSpan(path, self.offset + ahead, self.unused, self.stamp, shape, dtype)
 
 
 def _coloured(indices: NDArray[Any], dataset: FileDataset) -> NDArray[Any]:
@@ -149,7 +148,7 @@ def _swap_palette(dataset: FileDataset) -> None:
     entries = int(dataset.RedPaletteColorLookupTableDescriptor[0]) or 2**16
     for colour in ("Red", "Green", "Blue", "Alpha"):
         keyword = f"{colour}PaletteColorLookupTableData"
-        if len(dataset.get(keyword) or b"") == 2 * entries:
+        if len(stated(dataset, keyword) or b"") == 2 * entries:
             dataset[keyword].value = np.frombuffer(dataset[keyword].value, ">u2").astype("<u2").tobytes()
 
 

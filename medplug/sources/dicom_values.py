@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +16,31 @@ from .refusal import clean
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
 _UID = re.compile(r"[0-9.]{1,64}")
 _VOI_FUNCTIONS = {"LINEAR", "LINEAR_EXACT", "SIGMOID"}
 
 
+@cache
+def _tag(keyword: str) -> BaseTag:
+    from pydicom.datadict import tag_for_keyword
+    from pydicom.tag import Tag
+
+    tag = tag_for_keyword(keyword)
+    assert tag is not None, keyword
+    return Tag(tag)
+
+
+def stated(dataset: Dataset, keyword: str) -> Any:
+    """What `dataset.get(keyword)` gives, None where the element is absent, in a third of the time."""
+    tag = _tag(keyword)
+    return dataset[tag].value if tag in dataset else None
+
+
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
     """The finite numbers of an element; empty where it is absent or one of them is no number."""
-    value = dataset.get(keyword)
+    value = stated(dataset, keyword)
     if value is None or value == "":
         return ()
     values = value if isinstance(value, Sequence) and not isinstance(value, str | bytes) else [value]
@@ -40,7 +58,7 @@ def is_uid(text: str) -> bool:
 
 def code_string(dataset: Dataset, keyword: str) -> str | None:
     """The first value of a code string (CS), stripped, upper case and harmless; None where it is absent or empty."""
-    value = dataset.get(keyword)
+    value = stated(dataset, keyword)
     if value is not None and not isinstance(value, str):
         value = value[0] if isinstance(value, Sequence) and value else None
     return clean(str(value).strip().upper(), 64) or None if value is not None else None
@@ -54,7 +72,7 @@ def value_meaning(dataset: Dataset, transform: Dataset, voi: Dataset, colour_bit
     """
     if colour_bits is not None:
         return ValueMeaning(full_range=(0.0, float(2**colour_bits - 1)))
-    signed = dataset.get("PixelRepresentation") == 1
+    signed = stated(dataset, "PixelRepresentation") == 1
     modality_lut = _lookup_table(dataset, transform, "ModalityLUTSequence", signed)
     rescale = _rescale(transform) if modality_lut is None else (1.0, 0.0)
     # PS3.3 C.11.2.1.1: the VOI LUT's first value mapped has the sign of the modality transform's output.
@@ -74,18 +92,18 @@ def value_meaning(dataset: Dataset, transform: Dataset, voi: Dataset, colour_bit
 
 def _rescale(dataset: Dataset) -> tuple[float, float]:
     """Rescale Slope and Rescale Intercept, PS3.3 C.11.1, or an RT Dose's scaling, C.8.8.3.2; (1, 0) without either."""
-    if dataset.get("DoseGridScaling") is not None:
+    if stated(dataset, "DoseGridScaling") is not None:
         scaling = numbers(dataset, "DoseGridScaling")
         if len(scaling) != 1 or scaling[0] <= 0:
             raise SourceError("values", f"Dose Grid Scaling {clean(dataset.get('DoseGridScaling'), 40)!r} is no factor")
         return scaling[0], 0.0
-    present = [keyword for keyword in ("RescaleSlope", "RescaleIntercept") if dataset.get(keyword) is not None]
+    present = [keyword for keyword in ("RescaleSlope", "RescaleIntercept") if stated(dataset, keyword) is not None]
     if not present:
         return 1.0, 0.0
     slope, intercept = numbers(dataset, "RescaleSlope"), numbers(dataset, "RescaleIntercept")
     if len(slope) != 1 or len(intercept) != 1 or slope[0] == 0:
-        stated = " and ".join(f"{keyword} {clean(dataset.get(keyword), 40)!r}" for keyword in present)
-        raise SourceError("values", f"{stated} is no rescale: it takes a slope other than 0 and an intercept")
+        claim = " and ".join(f"{keyword} {clean(stated(dataset, keyword), 40)!r}" for keyword in present)
+        raise SourceError("values", f"{claim} is no rescale: it takes a slope other than 0 and an intercept")
     return slope[0], intercept[0]
 
 
@@ -106,10 +124,10 @@ def _windows(dataset: Dataset) -> tuple[VoiWindow, ...]:
 
 def _lookup_table(dataset: Dataset, holder: Dataset, keyword: str, signed: bool) -> LookupTable | None:
     """The first table of a LUT sequence, PS3.3 C.11.1.1 and C.11.2.1.1, or None where there is none."""
-    if not holder.get(keyword):
+    if not stated(holder, keyword):
         return None
     item = holder[keyword].value[0]
-    if item.get("LUTDescriptor") is None and item.get("LUTData") is None:  # some writers leave an empty item
+    if stated(item, "LUTDescriptor") is None and stated(item, "LUTData") is None:  # some writers leave an empty item
         return None
     descriptor = numbers(item, "LUTDescriptor")
     if len(descriptor) != 3:
@@ -120,7 +138,7 @@ def _lookup_table(dataset: Dataset, holder: Dataset, keyword: str, signed: bool)
         raise SourceError("values", f"{keyword} has {bits} bits an entry; 8 and 10 to 16 are defined")
     if signed and first >= 2**15:  # written as US where SS was meant
         first -= 2**16
-    entries = _lut_entries(item.get("LUTData"), count, bits, dataset.original_encoding[1] is not False)
+    entries = _lut_entries(stated(item, "LUTData"), count, bits, dataset.original_encoding[1] is not False)
     if len(entries) < count:
         raise SourceError("values", f"{keyword} declares {count} entries and holds {len(entries)}")
     maximum = float(2**bits - 1)

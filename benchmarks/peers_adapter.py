@@ -42,15 +42,14 @@ def prepare(item: str, spec: Mapping[str, Any], threads: int) -> Callable[[Mappi
         "quality": spec.get("variant", "exact"),
         "border": "constant" if spec.get("border") == "constant" else "edge",
         "fill": [spec["fill_hu"] - spec["intercept"] if after_resampling else 0.0],
-        "threads": threads,
     }
 
     def run(data: Mapping[str, Any]) -> NDArray[np.float32]:
         maps = resize if "matrix" not in data else to_stored(data["matrix"])
         if images > 1:
-            _kernels.resample_batch(data["x"][:, None], out, maps, **how)
+            _kernels.resample_batch(data["x"][:, None], out, maps, **how, threads=threads)
         else:
-            _kernels.resample(data["x"][None], out[0], maps.reshape(maps.shape[-2:]), **how)
+            _kernels.Resampler(maps.reshape(maps.shape[-2:]), **how)(data["x"][None], out[0], threads)
         return out
 
     return run

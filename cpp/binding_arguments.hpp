@@ -190,9 +190,9 @@ inline bool is_fast(const std::string& quality) {
 class Arguments {
   public:
     Arguments(const py::sequence& before, const py::sequence& after, const std::string& filter,
-              const std::string& border, const std::string& quality, const py::sequence& fill, std::int64_t threads)
+              const std::string& border, const std::string& quality, const py::sequence& fill)
         : before_items_(before), after_items_(after), fill_(numbers_of(fill, "fill")), filter_(filter_of(filter)),
-          border_(border_of(border)), fast_(is_fast(quality)), threads_(check_threads(threads)) {}
+          border_(border_of(border)), fast_(is_fast(quality)) {}
 
     void check(const py::object& matrix, std::int64_t stored_channels, std::int64_t channels) {
         matrix_ = matrix_of(matrix, stored_channels, channels);
@@ -208,7 +208,7 @@ class Arguments {
         return {to_stored,      filter_,       border_,      matrix_ ? matrix_->data() : nullptr,
                 before_.data(), after_.data(), fill_.data(), fast_};
     }
-    int threads() const { return threads_; }
+    std::int64_t tones() const { return static_cast<std::int64_t>(py::len(before_items_)); }
 
   private:
     py::tuple before_items_, after_items_;
@@ -216,7 +216,6 @@ class Arguments {
     Filter filter_;
     Border border_;
     bool fast_;
-    int threads_;
     std::optional<std::vector<double>> matrix_;
     std::vector<Tone> before_, after_;
     std::vector<py::object> held_;

@@ -69,17 +69,23 @@ class OwnedTone {
     Tone tone_;
 };
 
-// What Python made by Tone.__new__ alone has no value, and pybind11's own cast would hand out raw memory for one.
-// `name` is called for a refusal only.
+// What Python made by __new__ alone has no value, and pybind11's own cast would hand out raw memory for one. `name` is
+// called for a refusal only.
+template <class Owned, class Name>
+const Owned& owned(const py::handle& value, const std::string& type, const Name& name) {
+    if (!py::isinstance<Owned>(value)) {
+        throw py::type_error(name() + " is a " + type_name(value) + ", not a " + type);
+    }
+    auto holder = reinterpret_cast<py::detail::instance*>(value.ptr())->get_value_and_holder();
+    if (!holder.holder_constructed()) {
+        throw py::type_error(name() + " is a " + type + " that was never initialised; call " + type + "(...)");
+    }
+    return *static_cast<const Owned*>(holder.value_ptr());
+}
+
 template <class Name>
 const OwnedTone& owned_tone(const py::handle& value, const Name& name) {
-    if (!py::isinstance<OwnedTone>(value)) {
-        throw py::type_error(name() + " is a " + type_name(value) + ", not a Tone");
-    }
-    if (!reinterpret_cast<py::detail::instance*>(value.ptr())->get_value_and_holder().holder_constructed()) {
-        throw py::type_error(name() + " is a Tone that was never initialised; call Tone(...)");
-    }
-    return value.cast<const OwnedTone&>();
+    return owned<OwnedTone>(value, "Tone", name);
 }
 
 inline const OwnedTone& owned_self(const py::object& self) {

@@ -13,11 +13,89 @@ using namespace medplug::binding;
 
 namespace {
 
+// All that one call says but for the images.
+class Resampler {
+  public:
+    Resampler(const py::object& to_stored, const py::object& matrix, const py::sequence& before,
+              const py::sequence& after, const std::string& filter, const std::string& border,
+              const std::string& quality, const py::sequence& fill)
+        : arguments_(before, after, filter, border, quality, fill) {
+        const py::array map = as_array(to_stored, "to_stored");
+        axes_ = map.ndim() == 2 && map.shape(0) == 3 ? 3 : 2;
+        to_stored_ = affines_of(map, axes_, 0).front();
+        channels_ = arguments_.tones();
+        stored_channels_ = channels_;
+        if (!matrix.is_none()) {
+            const py::array mixes = as_array(matrix, "matrix");
+            stored_channels_ = mixes.ndim() == 2 ? mixes.shape(1) : -1;
+        }
+        arguments_.check(matrix, stored_channels_, channels_);
+    }
+
+    void call(const py::object& stored_object, const py::object& out_object, std::int64_t threads) const {
+        const int count = check_threads(threads);
+        const py::array stored = as_array(stored_object, "stored");
+        check_axes(stored.ndim(), "stored");
+        check_sizes(stored, "stored");
+        const OutputView out = output_of(out_object, stored, axes_);
+        check_channels(stored.shape(0), out.channels);
+        with_stored_type(stored, [&](auto item) {
+            const auto view = view_of<decltype(item)>(stored, axes_ == 2);
+            const Resampling how = arguments_.resampling(to_stored_);
+            const py::gil_scoped_release release;
+            resample(view, how, out, count);
+        });
+    }
+
+    bool call_file(std::int64_t descriptor, std::int64_t offset, std::int64_t unused,
+                   const py::sequence& shape_sequence, const std::string& dtype, const py::object& out_object,
+                   std::int64_t threads) const {
+        const int count = check_threads(threads);
+        const std::vector<std::int64_t> shape = shape_of_file(shape_sequence);
+        const StoredFile file = file_of(descriptor, offset, unused);
+        check_axes(static_cast<py::ssize_t>(shape.size()), "shape");
+        const OutputView out = output_of(out_object, axes_ + 1, axes_);
+        check_channels(shape[0], out.channels);
+        bool done = false;
+        with_type_named(dtype, [&](auto item) {
+            check_unused(file, sizeof item);
+            const Resampling how = arguments_.resampling(to_stored_);
+            const py::gil_scoped_release release;
+            done = resample_file(file, view_of_file<decltype(item)>(shape), how, out, count);
+        });
+        return done;
+    }
+
+  private:
+    void check_axes(py::ssize_t axes, const std::string& name) const {
+        if (axes != axes_ + 1) {
+            refuse(name + " has " + std::to_string(axes) + " axes; to_stored is a map of " + std::to_string(axes_) +
+                   ", so [channels, " + (axes_ == 3 ? "slices, " : "") + "rows, columns] is needed");
+        }
+    }
+    void check_channels(std::int64_t stored, std::int64_t out) const {
+        if (stored != stored_channels_ || out != channels_) {
+            refuse("stored has " + std::to_string(stored) + " channels and out has " + std::to_string(out) +
+                   "; this resampler makes " + std::to_string(channels_) + " of " + std::to_string(stored_channels_));
+        }
+    }
+
+    Arguments arguments_;
+    py::ssize_t axes_;
+    Affine to_stored_;
+    std::int64_t channels_, stored_channels_;
+};
+
+const Resampler& self_resampler(const py::object& self) {
+    return owned<Resampler>(self, "Resampler", [] { return std::string("self"); });
+}
+
 void resample_python(const py::object& stored_object, const py::object& out_object, const py::object& to_stored,
                      const py::object& matrix, const py::sequence& before, const py::sequence& after,
                      const std::string& filter, const std::string& border, const std::string& quality,
                      const py::sequence& fill, std::int64_t threads) {
-    Arguments arguments(before, after, filter, border, quality, fill, threads);
+    Arguments arguments(before, after, filter, border, quality, fill);
+    const int count = check_threads(threads);
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() != 3 && stored.ndim() != 4) {
         refuse("stored has shape " + shape_of(stored) + "; [channels, (slices,) rows, columns] is needed");
@@ -30,7 +108,7 @@ void resample_python(const py::object& stored_object, const py::object& out_obje
     with_stored_type(stored, [&](auto item) {
         const auto view = view_of<decltype(item)>(stored, axes == 2);
         const py::gil_scoped_release release;
-        resample(view, how, out, arguments.threads());
+        resample(view, how, out, count);
     });
 }
 
@@ -38,7 +116,8 @@ void resample_batch_python(const py::object& stored_object, const py::object& ou
                            const py::object& matrix, const py::sequence& before, const py::sequence& after,
                            const std::string& filter, const std::string& border, const std::string& quality,
                            const py::sequence& fill, std::int64_t threads) {
-    Arguments arguments(before, after, filter, border, quality, fill, threads);
+    Arguments arguments(before, after, filter, border, quality, fill);
+    const int count = check_threads(threads);
     const py::array stored = as_array(stored_object, "stored");
     if (stored.ndim() != 4 && stored.ndim() != 5) {
         refuse("stored has shape " + shape_of(stored) + "; [images, channels, (slices,) rows, columns] is needed");
@@ -56,29 +135,8 @@ void resample_batch_python(const py::object& stored_object, const py::object& ou
     with_stored_type(stored, [&](auto item) {
         const BatchView<decltype(item)> batch{view_of<decltype(item)>(first, axes == 2), images, stored.strides(0)};
         const py::gil_scoped_release release;
-        resample_batch(batch, arguments.resampling(maps.front()), maps.data(), out, arguments.threads());
+        resample_batch(batch, arguments.resampling(maps.front()), maps.data(), out, count);
     });
-}
-
-bool resample_file_python(std::int64_t descriptor, std::int64_t offset, std::int64_t unused,
-                          const py::sequence& shape_sequence, const std::string& dtype, const py::object& out_object,
-                          const py::object& to_stored, const py::object& matrix, const py::sequence& before,
-                          const py::sequence& after, const std::string& filter, const std::string& border,
-                          const py::sequence& fill, std::int64_t threads) {
-    Arguments arguments(before, after, filter, border, "exact", fill, threads);
-    const std::vector<std::int64_t> shape = shape_of_file(shape_sequence);
-    const StoredFile file = file_of(descriptor, offset, unused);
-    const auto axes = static_cast<py::ssize_t>(shape.size()) - 1;
-    const OutputView out = output_of(out_object, axes + 1, axes);
-    arguments.check(matrix, shape[0], out.channels);
-    const Resampling how = arguments.resampling(affines_of(to_stored, axes, 0).front());
-    bool done = false;
-    with_type_named(dtype, [&](auto item) {
-        check_unused(file, sizeof item);
-        const py::gil_scoped_release release;
-        done = resample_file(file, view_of_file<decltype(item)>(shape), how, out, arguments.threads());
-    });
-    return done;
 }
 
 bool read_values_python(std::int64_t descriptor, std::int64_t offset, std::int64_t unused,
@@ -174,14 +232,29 @@ PYBIND11_MODULE(_kernels, m, py::mod_gil_not_used()) {
         .def_property_readonly("gamma", [](const py::object& self) { return self_tone(self).gamma; })
         .def_property_readonly("scale", [](const py::object& self) { return self_tone(self).scale; })
         .def_property_readonly("offset", [](const py::object& self) { return self_tone(self).offset; });
+    py::class_<Resampler>(m, "Resampler", py::is_final(), py::metaclass(reinterpret_cast<PyObject*>(&PyType_Type)))
+        .def(py::init<const py::object&, const py::object&, const py::sequence&, const py::sequence&,
+                      const std::string&, const std::string&, const std::string&, const py::sequence&>(),
+             "to_stored"_a, py::kw_only(), "matrix"_a = py::none(), "before"_a, "after"_a, "filter"_a, "border"_a,
+             "quality"_a = "exact", "fill"_a)
+        .def(
+            "__call__",
+            [](const py::object& self, const py::object& stored, const py::object& out, std::int64_t threads) {
+                self_resampler(self).call(stored, out, threads);
+            },
+            "stored"_a, "out"_a, "threads"_a = 1)
+        .def(
+            "from_file",
+            [](const py::object& self, std::int64_t file, std::int64_t offset, std::int64_t unused,
+               const py::sequence& shape, const std::string& dtype, const py::object& out, std::int64_t threads) {
+                return self_resampler(self).call_file(file, offset, unused, shape, dtype, out, threads);
+            },
+            "file"_a, "offset"_a, "unused"_a, "shape"_a, "dtype"_a, "out"_a, "threads"_a = 1);
     m.def("resample", &resample_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(), "matrix"_a = py::none(),
           "before"_a, "after"_a, "filter"_a, "border"_a, "quality"_a = "exact", "fill"_a, "threads"_a = 1);
     m.def("resample_batch", &resample_batch_python, "stored"_a, "out"_a, "to_stored"_a, py::kw_only(),
           "matrix"_a = py::none(), "before"_a, "after"_a, "filter"_a, "border"_a, "quality"_a = "exact", "fill"_a,
           "threads"_a = 1);
-    m.def("resample_file", &resample_file_python, "file"_a, "offset"_a, "unused"_a, "shape"_a, "dtype"_a, "out"_a,
-          "to_stored"_a, py::kw_only(), "matrix"_a = py::none(), "before"_a, "after"_a, "filter"_a, "border"_a,
-          "fill"_a, "threads"_a = 1);
     m.def("read_values", &read_values_python, "file"_a, "offset"_a, "unused"_a, "out"_a);
     m.def("percentiles", &percentiles_python, "stored"_a, "q"_a, py::kw_only(), "threads"_a = 1);
 }

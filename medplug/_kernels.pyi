@@ -92,6 +92,46 @@ def resample(
     square is below 0.4 % of the window (48 dB); beside a sharp edge an output may be off by an eighth of the step.
     """
 
+@final
+class Resampler:
+    """What `resample` is told but for the images, checked once: for many images, or where a call must cost little."""
+
+    def __init__(
+        self,
+        to_stored: NDArray[np.float64],
+        *,
+        matrix: NDArray[np.float64] | None = None,
+        before: Sequence[Tone],
+        after: Sequence[Tone],
+        filter: str,
+        border: str,
+        quality: str = "exact",
+        fill: Sequence[float],
+    ) -> None: ...
+    def __call__(self, stored: NDArray[Any], out: NDArray[np.float32], threads: int = 1) -> None:
+        """Do what `resample` does."""
+
+    def from_file(
+        self,
+        file: int,
+        offset: int,
+        unused: int,
+        shape: Sequence[int],
+        dtype: str,
+        out: NDArray[np.float32],
+        threads: int = 1,
+    ) -> bool:
+        """Do the same, bit for bit, to an image that lies in a file, and return whether it was done.
+
+        `file` is an open file's descriptor; from the byte `offset` on lie the values as in a C-contiguous array of
+        `shape` [channels, (slices,) rows, columns] and `dtype`: uint8, int8, uint16 or int16, in native byte order,
+        with `unused` bits above each that count as its sign, or as zeros. Rows are read as they are needed; the file's
+        position stays.
+
+        Not done, whatever `out` holds then: all but a clamped line of one channel, resized along the image's own axes;
+        very long rows; and where the file ends before it is all read.
+        """
+
 def resample_batch(
     stored: NDArray[Any],
     out: NDArray[np.float32],
@@ -112,35 +152,8 @@ def resample_batch(
     image gets the bits that `resample` gives it; threads share the images.
     """
 
-def resample_file(
-    file: int,
-    offset: int,
-    unused: int,
-    shape: Sequence[int],
-    dtype: str,
-    out: NDArray[np.float32],
-    to_stored: NDArray[np.float64],
-    *,
-    matrix: NDArray[np.float64] | None = None,
-    before: Sequence[Tone],
-    after: Sequence[Tone],
-    filter: str,
-    border: str,
-    fill: Sequence[float],
-    threads: int = 1,
-) -> bool:
-    """Do what `resample` does, bit for bit, to an image that lies in a file, and return whether it was done.
-
-    `file` is an open file's descriptor; from the byte `offset` on lie the values as in a C-contiguous array of `shape`
-    [channels, (slices,) rows, columns] and `dtype`: uint8, int8, uint16 or int16, in native byte order, with `unused`
-    bits above each that count as its sign, or as zeros. Rows are read as they are needed; the file's position stays.
-
-    Not done, whatever `out` holds then: all but a clamped line of one channel, resized along the image's own axes; very
-    long rows; and where the file ends before it is all read.
-    """
-
 def read_values(file: int, offset: int, unused: int, out: NDArray[Any]) -> bool:
-    """Fill `out`, C-contiguous, with the values that lie in a file as `resample_file` has them.
+    """Fill `out`, C-contiguous, with the values that lie in a file as `Resampler.from_file` has them.
 
     Return False, whatever `out` holds then, where the file ends too soon or cannot be read.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import msgspec
@@ -51,18 +52,14 @@ class Plan:
     filter: Filter
     quality: Quality = "exact"
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """The shape of the answer: [channels, (slices,) rows, columns]."""
         return (len(self.matrix), *self.grid.shape)
 
-    def run(self, pixels: Pixels, out: NDArray[np.float32] | None = None, threads: int = 1) -> NDArray[np.float32]:
-        """Preprocess stored pixels [channels, ...] into `out`, float32 of `shape`, made when not given."""
-        if out is None:
-            out = np.empty(self.shape, np.float32)
-        _kernels.resample(
-            pixels,
-            out,
+    @cached_property
+    def _resampler(self) -> _kernels.Resampler:
+        return _kernels.Resampler(
             self.grid.to_stored,
             matrix=self.matrix,
             before=self.before,
@@ -71,8 +68,13 @@ class Plan:
             border=self.border,
             quality=self.quality,
             fill=self.fill,
-            threads=threads,
         )
+
+    def run(self, pixels: Pixels, out: NDArray[np.float32] | None = None, threads: int = 1) -> NDArray[np.float32]:
+        """Preprocess stored pixels [channels, ...] into `out`, float32 of `shape`, made when not given."""
+        if out is None:
+            out = np.empty(self.shape, np.float32)
+        self._resampler(pixels, out, threads)
         return out
 
     def run_from(self, span: FileSpan, out: NDArray[np.float32], threads: int = 1) -> bool:
@@ -81,22 +83,8 @@ class Plan:
         False where this plan needs the whole image in memory, or the file has changed: `out` means nothing then.
         """
         with span.opened() as file:
-            return file is not None and _kernels.resample_file(
-                file,
-                span.offset,
-                span.unused,
-                span.shape,
-                span.dtype.name,
-                out,
-                self.grid.to_stored,
-                matrix=self.matrix,
-                before=self.before,
-                after=self.after,
-                filter=self.filter,
-                border=self.border,
-                fill=self.fill,
-                threads=threads,
-            )
+            where = None if file is None else (file, span.offset, span.unused, span.shape, span.dtype.name)
+            return where is not None and self._resampler.from_file(*where, out, threads)
 
 
 def stored_grid(image: Image, preprocessing: Preprocessing) -> Grid:

@@ -48,7 +48,7 @@ Histogram count(const StoredView<Stored>& stored, int threads, const BinOf& bin_
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
     std::vector<Histogram> partial(static_cast<std::size_t>(slots), Histogram(kBins));
 
-    ThreadPool::instance().run(items, slots, [&](std::int64_t item, int slot) noexcept {
+    ThreadPool::run(items, slots, [&](std::int64_t item, int slot) noexcept {
         Histogram& own = partial[static_cast<std::size_t>(slot)];
         const std::int64_t end = std::min(rows, (item + 1) * rows_per_item);
         for (std::int64_t flat = item * rows_per_item; flat < end; ++flat) {

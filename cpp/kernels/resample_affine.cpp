@@ -157,7 +157,7 @@ void resample_affine(const StoredView<Stored>& stored, const Resampling& how, co
     const std::int64_t scratch_size = taps[0] + taps[1] + taps[2] + tiles.box;
     std::vector<double> scratch(static_cast<std::size_t>(scratch_size * slots));
 
-    ThreadPool::instance().run(count, slots, [&](std::int64_t item, int slot) noexcept {
+    ThreadPool::run(count, slots, [&](std::int64_t item, int slot) noexcept {
         double* own = scratch.data() + slot * scratch_size;
         const Shape place{item / (tiles.count[1] * tiles.count[2]), item / tiles.count[2] % tiles.count[1],
                           item % tiles.count[2]};

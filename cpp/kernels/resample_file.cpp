@@ -75,7 +75,7 @@ bool resample_file(const StoredFile& file, const StoredView<Stored>& stored, con
     const std::int64_t rows_at = (words.layout.bytes() + 63) / 64 * 64;
     const KeptScratch scratch(slots, rows_at + rows_of.most_rows(together) * stride);
     std::atomic<bool> all_there{true};
-    ThreadPool::instance().run(items, slots, [&](std::int64_t item, int slot) noexcept {
+    ThreadPool::run(items, slots, [&](std::int64_t item, int slot) noexcept {
         const std::int64_t slice = item / groups, begin = item % groups * together;
         const std::int64_t end = std::min(begin + together, out.shape[1]);
         const Window those = rows_of.between(begin, end);

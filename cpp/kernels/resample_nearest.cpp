@@ -93,7 +93,7 @@ void resample_nearest(const StoredView<Stored>& stored, const Resampling& how, c
     const std::int64_t rows = out.shape[0] * out.shape[1];
     const std::int64_t items = (rows + kRows - 1) / kRows;
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
-    ThreadPool::instance().run(items, slots, [&](std::int64_t item, int) noexcept {
+    ThreadPool::run(items, slots, [&](std::int64_t item, int) noexcept {
         for (std::int64_t row = item * kRows; row < std::min((item + 1) * kRows, rows); ++row) {
             nearest.make_row(row / out.shape[1], row % out.shape[1]);
         }

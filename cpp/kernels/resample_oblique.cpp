@@ -278,7 +278,7 @@ bool resample_oblique(const StoredView<Stored>& stored, const Resampling& how, c
     const std::int64_t items = out.channels * tiling.tiles();
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
     const KeptScratch scratch(slots, tiling.parts().whole);
-    ThreadPool::instance().run(items, slots, [&](std::int64_t item, int slot) noexcept {
+    ThreadPool::run(items, slots, [&](std::int64_t item, int slot) noexcept {
         const Shape& count = tiling.count;
         const Shape place{item / (count[1] * count[2]) % count[0], item / count[2] % count[1], item % count[2]};
         Shape begin{}, end{};

@@ -127,7 +127,7 @@ void resample_separable(const StoredView<Stored>& stored, const Resampling& how,
     const std::int64_t scratch_size = blocks.columns * (1 + blocks.rows * blocks.slices);
     std::vector<double> scratch(static_cast<std::size_t>(scratch_size * slots));
 
-    ThreadPool::instance().run(down * across, slots, [&](std::int64_t item, int slot) noexcept {
+    ThreadPool::run(down * across, slots, [&](std::int64_t item, int slot) noexcept {
         const Shape begin{item / across * blocks.slices, item % across * blocks.rows, 0};
         const Shape end{std::min(begin[0] + blocks.slices, out.shape[0]),
                         std::min(begin[1] + blocks.rows, out.shape[1]), out.shape[2]};

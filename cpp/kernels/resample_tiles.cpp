@@ -119,7 +119,7 @@ bool resample_tiles(const StoredView<Stored>& stored, const Resampling& how, con
     const std::int64_t items = out.channels * out.shape[0] * down * across;
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
     const KeptScratch scratch(slots, tiles.scratch_bytes());
-    ThreadPool::instance().run(items, slots, [&](std::int64_t item, int slot) noexcept {
+    ThreadPool::run(items, slots, [&](std::int64_t item, int slot) noexcept {
         const std::int64_t plane = item / (down * across);
         const Shape begin{plane % out.shape[0], item / across % down * tiles.size, item % across * tiles.size};
         const Shape end{begin[0] + 1, std::min(begin[1] + tiles.size, out.shape[1]),
@@ -164,7 +164,7 @@ bool resample_tiles_batch(const BatchView<Stored>& batch, const Resampling& how,
     }
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, batch.count));
     const KeptScratch scratch(slots, most);
-    ThreadPool::instance().run(batch.count, slots, [&](std::int64_t i, int slot) noexcept {
+    ThreadPool::run(batch.count, slots, [&](std::int64_t i, int slot) noexcept {
         Resampling mapped = how;
         mapped.to_stored = maps[i];
         StoredView<Stored> stored = first;

@@ -221,7 +221,7 @@ bool resample_volume(const StoredView<Stored>& stored, const Resampling& how, co
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
     const std::int64_t slab_size = (rows * shape[2] + 2 * kPairPad - 1) / kPairPad * kPairPad;
     const KeptScratch scratch(slots, 2 * slab_size * static_cast<std::int64_t>(sizeof(float)));
-    ThreadPool::instance().run(items, slots, [&](std::int64_t item, int slot) noexcept {
+    ThreadPool::run(items, slots, [&](std::int64_t item, int slot) noexcept {
         const std::int64_t division = item % divisions;
         const std::int64_t begin = item / divisions % blocks * rows;
         volume.make_block(item / divisions / blocks, begin, std::min(begin + rows, shape[1]),

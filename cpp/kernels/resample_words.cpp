@@ -26,7 +26,7 @@ bool resample_words(const StoredView<Stored>& stored, const Resampling& how, con
     const std::int64_t items = out.channels * out.shape[0] * panels;
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
     const KeptScratch scratch(slots, words.layout.bytes());
-    ThreadPool::instance().run(items, slots, [&](std::int64_t item, int slot) noexcept {
+    ThreadPool::run(items, slots, [&](std::int64_t item, int slot) noexcept {
         const std::int64_t begin = item % panels * kPanel;
         const std::int64_t c = item / panels / out.shape[0], slice = item / panels % out.shape[0];
         const PlannedChannel& channel = plan->channels[static_cast<std::size_t>(c)];

@@ -67,8 +67,8 @@ ThreadPool& ThreadPool::instance() {
 void ThreadPool::run_erased(std::int64_t items, int threads, const void* context, Call call) noexcept {
     constexpr std::int64_t turns = 64; // of each thread, so that all end at about the same time
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));
-    Job job{context, call, items, slots, std::max<std::int64_t>(1, items / (turns * std::max(slots, 1)))};
-    if (job.slots > 1) {
+    Job job{context, call, items, slots, std::max<std::int64_t>(1, items / (turns * slots))};
+    {
         const std::lock_guard lock(mutex_);
         start_workers(job.slots - 1);
         job.next_job = jobs_;
@@ -76,11 +76,9 @@ void ThreadPool::run_erased(std::int64_t items, int threads, const void* context
         job_posted_.notify_all();
     }
     job.work(0);
-    if (job.slots > 1) {
-        std::unique_lock lock(mutex_);
-        unlink(&job);
-        job_left_.wait(lock, [&job] { return job.active == 0; });
-    }
+    std::unique_lock lock(mutex_);
+    unlink(&job);
+    job_left_.wait(lock, [&job] { return job.active == 0; });
 }
 
 void ThreadPool::start_workers(int wanted) noexcept {

@@ -5,6 +5,7 @@ Run by `nox -s fuzz`. Arguments are plausible more often than not, for a refusal
 
 import contextlib
 import math
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ import atheris
 import numpy as np
 from numpy.typing import NDArray
 
-from medplug._kernels import Tone, percentiles, resample
+from medplug._kernels import Resampler, Tone, percentiles, read_values, resample
 
 ITEM_TYPES = ["u1", "i1", "u2", "i2", "f4"]
 OTHER_TYPES = ["f8", ">u2", ">f4", "i4", "u8", "c8", "?", "O", "U2", "M8[s]", "V3", "f2", [("a", "u1"), ("b", "f4")]]
@@ -21,6 +22,9 @@ FILTERS = ["nearest", "linear", "antialias"]
 BORDERS = ["edge", "constant"]
 MAX_AXIS = 2**20
 """The longest axis that the binding accepts: a longer one is refused at once, all shorter ones are kept short here."""
+
+FILE = os.memfd_create("image")
+os.write(FILE, bytes(range(256)) * 4)
 
 Data = atheris.FuzzedDataProvider
 
@@ -171,15 +175,39 @@ def call_resample(data: Data) -> None:
         "border": or_anything(data, lambda: data.PickValueInList(BORDERS)),
         "quality": or_anything(data, lambda: data.PickValueInList(["exact", "fast"])),
         "fill": or_anything(data, lambda: [number(data) for _ in range(out_channels)]),
-        "threads": or_anything(data, lambda: data.ConsumeIntInRange(1, 3)),
     }
+    threads = or_anything(data, lambda: data.ConsumeIntInRange(1, 3))
     if out_channels != channels or rarely(data):
         how["matrix"] = or_anything(data, lambda: np.ones((out_channels, channels)))
     if rarely(data):
         out = or_anything(data, lambda: laid_out(data, out))
     elif rarely(data):
         out = stored
-    resample(stored, out, or_anything(data, lambda: laid_out(data, to_stored)), **how)
+    to_stored = or_anything(data, lambda: laid_out(data, to_stored))
+    way = data.ConsumeIntInRange(0, 7)
+    if way < 4:
+        resample(stored, out, to_stored, **how, threads=threads)
+        return
+    resampler = Resampler.__new__(Resampler) if way == 7 and rarely(data) else Resampler(to_stored, **how)
+    if way < 6:
+        resampler(stored, out, threads)
+        return
+    shape = or_anything(data, lambda: getattr(stored, "shape", (1, 2, 2)))
+    dtype = or_anything(data, lambda: data.PickValueInList(["uint8", "int8", "uint16", "int16"]))
+    resampler.from_file(*file(data), shape, dtype, out, threads)
+
+
+def file(data: Data) -> tuple[Any, Any, Any]:
+    """A descriptor of a short file, an offset and unused bits."""
+    return (
+        or_anything(data, lambda: FILE),
+        or_anything(data, lambda: data.ConsumeInt(8 if rarely(data) else 1)),
+        or_anything(data, lambda: data.ConsumeIntInRange(-1, 16) if rarely(data) else 0),
+    )
+
+
+def call_read_values(data: Data) -> None:
+    read_values(*file(data), or_anything(data, lambda: array(data, data.ConsumeIntInRange(0, 4), ITEM_TYPES)))
 
 
 def call_percentiles(data: Data) -> None:
@@ -192,7 +220,7 @@ def call_percentiles(data: Data) -> None:
 def fuzz(raw: bytes) -> None:
     """One call; any other exception than those two, or than one of the caller's own, ends the run as a finding."""
     data = Data(raw)
-    call = call_percentiles if rarely(data) else call_resample
+    call = call_percentiles if rarely(data) else call_read_values if rarely(data) else call_resample
     with contextlib.suppress(TypeError, ValueError, OwnError):
         call(data)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernels.calls import DTYPES, QUARTER_TURN, noise, plain
 
-from medplug._kernels import Tone, read_values, resample, resample_file
+from medplug._kernels import Resampler, Tone, read_values, resample
 
 INTEGERS = [dtype for dtype in DTYPES if dtype != "float32"]
 BEFORE = 132  # bytes of something else at the file's start
@@ -28,7 +28,7 @@ class Lying:
     def resampled(self, shape, to_stored, threads=1, **how):
         out = np.full(shape, np.nan, np.float32)
         what = (self.file, BEFORE, self.unused, self.stored.shape, self.stored.dtype.name, out)
-        done = resample_file(*what, np.asarray(to_stored, np.float64), **plain(shape[0], **how), threads=threads)
+        done = Resampler(np.asarray(to_stored, np.float64), **plain(shape[0], **how)).from_file(*what, threads)
         return out if done else None
 
     def close(self):
@@ -182,9 +182,9 @@ def test_a_file_that_ends_too_soon_is_not_done(lying, threads):
 
 def test_what_is_no_open_file_is_not_done(tmp_path):
     closed = os.open(tmp_path, os.O_RDONLY)  # a folder, which has no bytes
-    how = (closed, 0, 0, (1, 6, 5), "uint8", np.zeros((1, 3, 3), np.float32), np.array([[2.0, 0, 0], [0, 2, 0]]))
+    half = Resampler(np.array([[2.0, 0, 0], [0, 2, 0]]), **plain(1, **WINDOW))
     try:
-        assert not resample_file(*how, **plain(1, **WINDOW))
+        assert not half.from_file(closed, 0, 0, (1, 6, 5), "uint8", np.zeros((1, 3, 3), np.float32))
         assert not read_values(closed, 0, 0, np.zeros(3, np.uint8))
     finally:
         os.close(closed)
@@ -202,6 +202,7 @@ def test_what_is_no_open_file_is_not_done(tmp_path):
         ({2: 16}, ValueError, "unused is 16"),
         ({2: 8}, ValueError, "unused is 8 for values of 8 bits; at least one has to be used"),
         ({3: (6, 5)}, ValueError, "shape is .6, 5.; .channels, .slices,. rows, columns. is needed"),
+        ({3: (1, 1, 6, 5)}, ValueError, "shape has 4 axes; to_stored is a map of 2, so .channels, rows, columns."),
         ({3: (1, 0, 5)}, ValueError, "shape is empty: axis 1 has size 0"),
         ({3: (1, -3, 5)}, ValueError, "shape is empty: axis 1 has size -3"),
         ({3: (1, 2**21, 5)}, ValueError, "shape has size 2097152 on axis 1"),
@@ -209,16 +210,17 @@ def test_what_is_no_open_file_is_not_done(tmp_path):
         ({4: "float32"}, ValueError, "dtype is 'float32'; there are uint8, int8, uint16, int16"),
         ({5: np.zeros((1, 3), np.float32)}, ValueError, "out has 2 axes and stored has 3"),
         ({5: np.zeros((1, 3, 3))}, TypeError, "out holds float64"),
-        ({6: np.zeros((2, 3))}, ValueError, "to_stored is singular"),
+        ({6: 0}, ValueError, "threads is 0"),
+        ({3: (2, 6, 5)}, ValueError, "stored has 2 channels and out has 1; this resampler makes 1 of 1"),
     ],
 )
 def test_what_makes_no_sense_is_refused(change, error, words):
-    how = [0, 0, 0, (1, 6, 5), "uint8", np.zeros((1, 3, 3), np.float32), np.array([[2.0, 0, 0], [0, 2, 0]])]
+    how = [0, 0, 0, (1, 6, 5), "uint8", np.zeros((1, 3, 3), np.float32), 1]
     for place, value in change.items():
         how[place] = value
 
     with pytest.raises(error, match=words):
-        resample_file(*how, **plain(1, **WINDOW))
+        Resampler(np.array([[2.0, 0, 0], [0, 2, 0]]), **plain(1, **WINDOW)).from_file(*how)
 
 
 def test_where_values_cannot_be_put_is_refused():

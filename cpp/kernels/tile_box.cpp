@@ -1,5 +1,7 @@
 #include "tile_box.hpp"
 
+#include <cmath>
+
 namespace medplug {
 
 namespace {
@@ -58,10 +60,15 @@ TileBox::TileBox(const Affine& map, const Shape& begin, const Shape& end) noexce
         position[i] = start[i] - static_cast<double>(first[i]);
     }
     // A row is read by outputs up to one slice away, and less than one row above; o = inverse * (p - position) must
-    // be an output of the tile.
+    // be an output of the tile. Positions that are a little off are outputs that may be far off.
     const Matrix back = inverse(map.linear);
     for (std::size_t j = 0; j < 3; ++j) {
-        const double reach = std::abs(back[j][0]) + 0.5 * std::abs(back[j][1]) + kSlack;
+        const double off = kSlack * (std::abs(back[j][0]) + std::abs(back[j][1]) + std::abs(back[j][2]));
+        if (!(off < static_cast<double>(end[j] - begin[j]))) { // as far as a tile: it says nothing
+            bands_[j] = {-INFINITY, INFINITY, 0.0, 0.0, true};
+            continue;
+        }
+        const double reach = std::abs(back[j][0]) + 0.5 * std::abs(back[j][1]) + kSlack + off;
         const double offset = back[j][0] * position[0] + back[j][1] * (position[1] - 0.5) + back[j][2] * position[2];
         double low = -reach + offset;
         double high = static_cast<double>(end[j] - 1 - begin[j]) + reach + offset;

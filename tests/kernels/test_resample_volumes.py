@@ -199,3 +199,34 @@ def test_an_axis_of_one_output_may_make_any_step():
     one, other = (run(stored, (1, 1, 5, 6), map_) for map_ in (to_stored, far))
 
     assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "new", "to_stored"),
+    [
+        (
+            (4, 1, 4),
+            (4, 34, 2),
+            [[0, -8.2e-8, -1.83e-6, -1.83e-6], [-1.83e-6, -1.83e-6, 0, 0], [512.1, -1.83e-6, -1.83e-6, -2.6e-6]],
+        ),
+        (
+            (4, 9, 3),
+            (5, 27, 2),
+            [[0, 1981756.2, -0.103, -0.124], [32.5, -0.124, -0.124, -1.9e-6], [6.7e-21, 0, 0, 0]],
+        ),
+        ((6, 20, 20), (4, 30, 30), [[1, 1, 0, 0], [1, 1 + 1e-9, 0, 0.5], [0, 0.1, 0.7, 0]]),
+    ],
+    ids=["tiny steps beside huge ones", "huge steps beside tiny ones", "nearly one direction"],
+)
+@pytest.mark.parametrize("dtype", INTEGERS)
+def test_where_the_inverse_of_a_map_is_coarse_all_of_a_box_is_filled(sizes, new, to_stored, dtype):
+    """Positions that are off by a thousandth of a pixel are then outputs that are off by more than a tile."""
+    run(
+        noise((1, 40, 50, 60), "int16", seed=1), (1, 30, 30, 30), turned((40, 50, 60), (30, 30, 30), 20, 1.3)
+    )  # leftovers
+    stored, to_stored = noise((1, *sizes), dtype), np.array(to_stored)
+
+    out = run(stored, (1, *new), to_stored)
+
+    expected = resample_reference(stored, out, to_stored, **plain(1))
+    assert_allclose(out, expected, atol=allowed(stored, SHARE["oblique"], **plain(1)) + np.ptp(stored) * 1e-3)

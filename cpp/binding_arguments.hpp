@@ -132,12 +132,12 @@ inline std::optional<std::vector<double>> matrix_of(const py::object& value, std
 }
 
 // Of an image of `axes` axes, or of many of them; it has `ndim` axes in all, as many as what is stored.
-inline OutputView output_of(const py::object& value, py::ssize_t ndim, py::ssize_t axes) {
+inline OutputView output_of(const py::object& value, py::ssize_t ndim, py::ssize_t axes, const std::string& from) {
     py::array array = as_array(value, "out");
     check_dtype<float>(array, "out");
     check_sizes(array, "out");
     if (array.ndim() != ndim) {
-        refuse("out has " + std::to_string(array.ndim()) + " axes and stored has " + std::to_string(ndim) +
+        refuse("out has " + std::to_string(array.ndim()) + " axes and " + from + " has " + std::to_string(ndim) +
                "; both need as many");
     }
     if (!array.writeable()) {
@@ -156,7 +156,7 @@ inline OutputView output_of(const py::object& value, py::ssize_t ndim, py::ssize
 }
 
 inline OutputView output_of(const py::object& value, const py::array& stored, py::ssize_t axes) {
-    const OutputView view = output_of(value, stored.ndim(), axes);
+    const OutputView view = output_of(value, stored.ndim(), axes, "stored");
     if (Bytes(as_array(value, "out")).meets(Bytes(stored))) {
         refuse("out lies in the same memory as stored; pass an array of its own");
     }

@@ -31,12 +31,20 @@ inline void check_unused(const StoredFile& file, std::int64_t itemsize) {
 
 // [channels, (slices,) rows, columns], one after the other.
 inline std::vector<std::int64_t> shape_of_file(const py::sequence& value) {
-    std::vector<std::int64_t> shape;
-    for (const py::handle& size : value) {
-        shape.push_back(size.cast<std::int64_t>());
+    if (const auto length = py::len(value); length != 3 && length != 4) {
+        refuse("shape has " + std::to_string(length) + " sizes; [channels, (slices,) rows, columns] is needed");
     }
-    if (shape.size() != 3 && shape.size() != 4) {
-        refuse("shape is " + text(value) + "; [channels, (slices,) rows, columns] is needed");
+    std::vector<std::int64_t> shape;
+    for (const py::handle& size : py::tuple(value)) {
+        const auto number = py::reinterpret_steal<py::object>(PyNumber_Index(size.ptr()));
+        if (!number) {
+            throw py::error_already_set();
+        }
+        int overflow = 0;
+        shape.push_back(PyLong_AsLongLongAndOverflow(number.ptr(), &overflow));
+        if (overflow != 0) {
+            refuse("shape has size " + text(number) + "; at most 2**20 is accepted");
+        }
     }
     check_sizes(
         static_cast<py::ssize_t>(shape.size()), [&](py::ssize_t axis) { return shape[static_cast<std::size_t>(axis)]; },

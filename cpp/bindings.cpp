@@ -27,7 +27,7 @@ class Resampler {
         stored_channels_ = channels_;
         if (!matrix.is_none()) {
             const py::array mixes = as_array(matrix, "matrix");
-            stored_channels_ = mixes.ndim() == 2 ? mixes.shape(1) : -1;
+            stored_channels_ = mixes.ndim() == 2 ? mixes.shape(1) : channels_; // another is refused below
         }
         arguments_.check(matrix, stored_channels_, channels_);
     }
@@ -54,7 +54,7 @@ class Resampler {
         const std::vector<std::int64_t> shape = shape_of_file(shape_sequence);
         const StoredFile file = file_of(descriptor, offset, unused);
         check_axes(static_cast<py::ssize_t>(shape.size()), "shape");
-        const OutputView out = output_of(out_object, axes_ + 1, axes_);
+        const OutputView out = output_of(out_object, axes_ + 1, axes_, "the image");
         check_channels(shape[0], out.channels);
         bool done = false;
         with_type_named(dtype, [&](auto item) {
@@ -153,6 +153,9 @@ bool read_values_python(std::int64_t descriptor, std::int64_t offset, std::int64
         if constexpr (std::is_integral_v<Stored>) {
             check_unused(file, sizeof item);
             auto* to = static_cast<Stored*>(out.mutable_data());
+            if (reinterpret_cast<std::uintptr_t>(to) % alignof(Stored) != 0) {
+                refuse("out is not aligned; pass numpy.empty(" + shape_of(out) + ", ...)");
+            }
             const std::int64_t count = out.size();
             const py::gil_scoped_release release;
             done = read_values(file, 0, count, to);

@@ -129,7 +129,7 @@ class Resampler:
         position stays.
 
         Not done, whatever `out` holds then: all but a clamped line of one channel, resized along the image's own axes;
-        very long rows; and where the file ends before it is all read.
+        where eight outputs read rows of more than 4 MiB; and where the file ends before it is all read.
         """
 
 def resample_batch(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -86,8 +87,8 @@ class ValueMeaning:
 class FileSpan:
     """Stored values that lie in a file as they do in memory: [channels, *shape] of `dtype`, from the byte `offset` on.
 
-    Each has `unused` bits above it, which may hold anything (PS3.5 8.1.1). `stamp` is the file's size and time of
-    change when its header was read.
+    `dtype` is uint8, int8, uint16 or int16 in native byte order. Each value has `unused` bits above it, which may hold
+    anything (PS3.5 8.1.1). `stamp` is the file's size and time of change when its header was read.
     """
 
     path: str
@@ -96,6 +97,10 @@ class FileSpan:
     stamp: tuple[int, int]
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
+
+    def __post_init__(self) -> None:
+        if self.dtype.kind not in "iu" or self.dtype.itemsize > 2 or not self.dtype.isnative:
+            raise ValueError(f"{self.path}: a span of {self.dtype.str}; native integers of 8 or 16 bits are read so")
 
     @contextmanager
     def opened(self) -> Iterator[int | None]:
@@ -113,13 +118,23 @@ def stamp_of(descriptor: int) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
+class SpanReader(ABC):
+    """An `Image.read` that need not be called where `span` is not None: the kernel may read the file by itself."""
+
+    span: FileSpan | None
+
+    @abstractmethod
+    def __call__(self) -> Pixels:
+        """Read the pixels."""
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """One image on one grid, its pixels not yet read.
 
     `shape` is (rows, columns) or (slices, rows, columns). `read()` decodes and returns the stored pixel values as
     [channels, *shape] of `dtype` (uint8, int8, uint16, int16 or float32), with any strides; it raises `SourceError`.
-    A reader with an attribute `span`, a `FileSpan`, need not be called: the kernel may read the file by itself.
+    A `SpanReader` may be left uncalled.
     `stored_range` is the lowest and highest value that the stored bits can hold, None for floats.
     `spacing` is in mm, in index order (PixelSpacing, and along the normal for a volume); `imager_spacing` is
     ImagerPixelSpacing, measured at the detector. `to_patient` [4, 4] maps a (slice, row, column, 1) index to LPS mm.
@@ -144,7 +159,7 @@ class Image:
     @property
     def span(self) -> FileSpan | None:
         """Where the pixels lie in a file as they do in memory; None where they do not, or are others than declared."""
-        span: FileSpan | None = getattr(self.read, "span", None)
+        span = self.read.span if isinstance(self.read, SpanReader) else None
         declared = (self.channels, *self.shape), self.dtype
         return span if span is not None and (span.shape, span.dtype) == declared else None
 

@@ -11,7 +11,8 @@ namespace medplug {
 
 namespace {
 
-constexpr std::int64_t kMostBytes = 3 << 18; // of rows at a time, in the second-level cache
+constexpr std::int64_t kBytes = 3 << 18;     // of rows at a time, where that is a panel's or more: a cache holds them
+constexpr std::int64_t kMostBytes = 4 << 20; // of a panel's
 
 // The stored rows that some outputs read; how many outputs are made of rows that are read together.
 struct RowsOf {
@@ -46,6 +47,7 @@ bool resample_file(const StoredFile& file, const StoredView<Stored>& stored, con
                    const OutputView& out, int threads) {
     constexpr std::array<std::size_t, 3> in_place{0, 1, 2};
     std::array<std::size_t, 3> axis{};
+    // `resample` looks up other tones first.
     if (out.channels != 1 || !how.before[0].is_clamped_line() || !find_stored_axes(how.to_stored, out.shape, axis) ||
         axis != in_place) {
         return false;
@@ -64,11 +66,12 @@ bool resample_file(const StoredFile& file, const StoredView<Stored>& stored, con
     const Words<Stored> words{how, tables, out, *plan, stride};
     const PlannedChannel& channel = plan->channels.front();
     const RowsOf rows_of{*channel.rows, out.shape[1]};
-    const std::int64_t panels_together = kMostBytes / std::max<std::int64_t>(rows_of.most_rows(kPanel) * stride, 1);
-    if (panels_together == 0) {
+    const std::int64_t panel_bytes = std::max<std::int64_t>(rows_of.most_rows(kPanel) * stride, 1);
+    if (panel_bytes > kMostBytes) {
         return false;
     }
-    const std::int64_t together = kPanel * std::min(panels_together, (out.shape[1] + kPanel - 1) / kPanel);
+    const std::int64_t panels = (out.shape[1] + kPanel - 1) / kPanel;
+    const std::int64_t together = kPanel * std::clamp<std::int64_t>(kBytes / panel_bytes, 1, panels);
     const std::int64_t groups = (out.shape[1] + together - 1) / together;
     const std::int64_t items = out.shape[0] * groups;
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, items));

@@ -63,7 +63,12 @@ TileBox::TileBox(const Affine& map, const Shape& begin, const Shape& end) noexce
     // be an output of the tile. Positions that are a little off are outputs that may be far off.
     const Matrix back = inverse(map.linear);
     for (std::size_t j = 0; j < 3; ++j) {
-        const double off = kSlack * (std::abs(back[j][0]) + std::abs(back[j][1]) + std::abs(back[j][2]));
+        double off = kSlack * (std::abs(back[j][0]) + std::abs(back[j][1]) + std::abs(back[j][2]));
+        for (std::size_t k = 0; k < 3; ++k) { // and so are those that the inverse, rounded, brings back
+            const double there = back[j][0] * map.linear[0][k] + back[j][1] * map.linear[1][k] +
+                                 back[j][2] * map.linear[2][k] - (j == k ? 1.0 : 0.0);
+            off += std::abs(there) * static_cast<double>(end[k] - begin[k]);
+        }
         if (!(off < static_cast<double>(end[j] - begin[j]))) { // as far as a tile: it says nothing
             bands_[j] = {-INFINITY, INFINITY, 0.0, 0.0, true};
             continue;

@@ -6,6 +6,7 @@ import datetime
 import io
 import itertools
 import os
+import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
@@ -168,13 +169,14 @@ def run(
         precision=str(precision).removeprefix("torch."),
         images=count,
         stages=tuple(stages),
-        limit=min(
-            stages[0].images_per_second,
-            stages[1].images_per_second,
-            cpus / (stages[0].cpu_seconds + (0.0 if cuda else stages[1].cpu_seconds)),
-        ),
+        limit=limit(stages[0], stages[1], cpus),
         resident=(sizes[len(sizes) // 10], sizes[-1]) if sizes else None,
     )
+
+
+def limit(files: Stage, model: Stage, cpus: int) -> float:
+    """Images a second that two stages allow, one beside the other on `cpus` cores."""
+    return min(files.images_per_second, model.images_per_second, cpus / (files.cpu_seconds + model.cpu_seconds))
 
 
 def describe(flow: Flow) -> list[str]:
@@ -224,7 +226,11 @@ def make_files(folder: Path, count: int, side: int = 1024) -> None:
         pixels = np.repeat(np.repeat(coarse, 16, 0), 16, 1)[:side, :side] ^ rng.integers(0, 16, (side, side), np.uint16)
         (folder / f"{number:05d}.dcm").write_bytes(_radiograph(pixels))
     for number in range(_PICTURES, count):
-        os.link(folder / f"{number % _PICTURES:05d}.dcm", folder / f"{number:05d}.dcm")
+        first, another = folder / f"{number % _PICTURES:05d}.dcm", folder / f"{number:05d}.dcm"
+        try:
+            os.link(first, another)
+        except OSError:  # not every file system has names for one file, and none has any number
+            shutil.copyfile(first, another)
 
 
 def _radiograph(pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint16]]) -> bytes:

@@ -54,18 +54,40 @@ def read_header(path: str) -> Header:
         head = file.read(_HEAD_BYTES)
         file.seek(0)
         stream = _inflated(file)
-        dataset, found = None, None
-        if stream is file and (len(head) == stamp[0] or any(tag in head for tag in _PIXEL_TAGS)):
-            dataset, found = _up_to_pixels(memory := io.BytesIO(head), memory)  # a third faster
-        if dataset is None or (found is None and len(head) < stamp[0]):
-            file.seek(0)
-            dataset, found = _up_to_pixels(file, stream)
+        parsed = _in_memory(head) if stream is file and len(head) < stamp[0] else None
+        dataset, found = parsed or _up_to_pixels(file, stream)
         size = stream.seek(0, io.SEEK_END)
     keyword, length, position = found or (None, 0, size)
     declared = None if length == _UNDEFINED_LENGTH else length
     offset = position if found and stream is file else None
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     return Header(dataset, syntax, keyword, declared, size - position, offset, stamp)
+
+
+class _BeyondError(Exception):
+    """What is read lies behind the head."""
+
+
+class _Head(io.BytesIO):
+    """The beginning of a file, which does not pass for a file that ends there."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        got = super().read(size)
+        if size is None or len(got) < size or size < 0:
+            raise _BeyondError
+        return got
+
+
+def _in_memory(head: bytes) -> tuple[FileDataset, tuple[str, int, int]] | None:
+    """As `_up_to_pixels`, a third faster; None where the pixels seem to begin behind the head."""
+    if not any(tag in head for tag in _PIXEL_TAGS):
+        return None
+    stream = _Head(head)
+    try:
+        dataset, found = _up_to_pixels(stream, stream)
+    except Exception:  # the head ends in an element, or the file is damaged: the file itself will tell
+        return None
+    return None if found is None else (dataset, found)
 
 
 def _up_to_pixels(file: BinaryIO, stream: BinaryIO) -> tuple[FileDataset, tuple[str, int, int] | None]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import _kernels
-from ..case import FileSpan, Pixels
+from ..case import FileSpan, Pixels, SpanReader
 from ..errors import SourceError
 from .codestream import check_frame_sizes
 from .decoders import decoder_for
@@ -76,7 +76,7 @@ class PixelFile:
 
 
 @dataclass(frozen=True)
-class PixelReader:
+class PixelReader(SpanReader):
     """The `Image.read` of a DICOM file; `span` where the pixels need no decoding. Raises `SourceError`."""
 
     file: PixelFile

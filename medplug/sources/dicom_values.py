@@ -35,7 +35,10 @@ def _tag(keyword: str) -> BaseTag:
 def stated(dataset: Dataset, keyword: str) -> Any:
     """What `dataset.get(keyword)` gives, None where the element is absent, in a third of the time."""
     tag = _tag(keyword)
-    return dataset[tag].value if tag in dataset else None
+    try:
+        return dataset[tag].value if tag in dataset else None
+    except AttributeError:  # what its VR is would follow from an element that is absent
+        return None
 
 
 def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:

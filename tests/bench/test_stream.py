@@ -1,6 +1,7 @@
 """The flow from files through a network: what is measured adds up, and what cannot be read is said."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -50,8 +51,30 @@ def test_every_stage_is_measured(tmp_path, quick):
     assert [stage.name for stage in flow.stages] == [stream.PREPARED, stream.MODEL, stream.WHOLE]
     assert all(stage.images_per_second > 0 and stage.cpu_seconds > 0 for stage in flow.stages)
     assert (flow.images, flow.device, flow.precision, flow.workers) == (12, "cpu", "float32", 2)
-    assert flow.limit <= min(flow.stages[0].images_per_second, flow.stages[1].images_per_second)
+    assert flow.limit == stream.limit(*flow.stages[:2], flow.cpus)
+    assert flow.resident is None or all(2**24 < size < 2**36 for size in flow.resident)
     assert len(said) == 4
+
+
+@pytest.mark.parametrize(
+    ("files", "model", "cpus", "expected"),
+    [((100, 0.01), (300, 0.001), 16, 100), ((500, 0.01), (300, 0.001), 16, 300), ((90, 0.02), (80, 0.03), 2, 40)],
+    ids=["the files", "the model", "the cores"],
+)
+def test_the_slowest_is_the_limit(files, model, cpus, expected):
+    first, second = (stream.Stage(name="", images_per_second=rate, cpu_seconds=cpu) for rate, cpu in (files, model))
+
+    assert stream.limit(first, second, cpus) == pytest.approx(expected)
+
+
+def test_files_are_copied_where_they_cannot_be_linked(tmp_path, monkeypatch):
+    def link(first, another):
+        raise OSError("no links here")
+
+    monkeypatch.setattr(os, "link", link)
+    stream.make_files(tmp_path, 10, 32)
+
+    assert (tmp_path / "00009.dcm").read_bytes() == (tmp_path / "00001.dcm").read_bytes()
 
 
 def test_a_folder_without_images_is_no_source(tmp_path):

@@ -1,6 +1,9 @@
 """An image that lies in a file is resampled from there: the same bits as from memory, or not at all."""
 
 import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -164,8 +167,17 @@ def test_what_needs_the_whole_image_is_not_done(lying, how):
     assert lying(noise((1, 60, 50))).resampled((channels, 20, 25), to_stored, **(WINDOW | how)) is None
 
 
-def test_rows_too_long_for_a_cache_are_not_read_by_parts(lying):
-    assert lying(noise((1, 40, 16_000))).resampled((1, 4, 40), [[10, 0, 4.5], [0, 400, 200]], **WINDOW) is None
+@pytest.mark.parametrize(("columns", "done"), [(16_000, True), (24_000, False)])
+def test_rows_of_more_memory_than_a_panel_may_take_are_not_read_by_parts(lying, columns, done):
+    """Eight outputs read 100 rows: 3 and 4.6 MiB; a part has no more than that."""
+    stored, to_stored = noise((1, 400, columns)), [[10, 0, 4.5], [0, 10, 4.5]]
+
+    columns_read = min(columns, 16_000) // 10
+    made = lying(stored).resampled((1, 40, columns_read), to_stored, **WINDOW)
+
+    assert (made is not None) is done
+    if done:
+        np.testing.assert_array_equal(made, from_memory(stored, (1, 40, columns_read), to_stored, **WINDOW))
 
 
 @pytest.mark.parametrize("threads", [1, 4])
@@ -201,14 +213,18 @@ def test_what_is_no_open_file_is_not_done(tmp_path):
         ({2: -1}, ValueError, "unused is -1; 0 to 15 bits"),
         ({2: 16}, ValueError, "unused is 16"),
         ({2: 8}, ValueError, "unused is 8 for values of 8 bits; at least one has to be used"),
-        ({3: (6, 5)}, ValueError, "shape is .6, 5.; .channels, .slices,. rows, columns. is needed"),
+        ({3: (6, 5)}, ValueError, "shape has 2 sizes; .channels, .slices,. rows, columns. is needed"),
+        ({3: range(10**9)}, ValueError, "shape has 1000000000 sizes"),
+        ({3: ("a", 6, 5)}, TypeError, "'str' object cannot be interpreted as an integer"),
+        ({3: (1.0, 6, 5)}, TypeError, "'float' object cannot be interpreted as an integer"),
+        ({3: (1, 6, 2**70)}, ValueError, "shape has size 1180591620717411303424; at most 2..20 is accepted"),
         ({3: (1, 1, 6, 5)}, ValueError, "shape has 4 axes; to_stored is a map of 2, so .channels, rows, columns."),
         ({3: (1, 0, 5)}, ValueError, "shape is empty: axis 1 has size 0"),
         ({3: (1, -3, 5)}, ValueError, "shape is empty: axis 1 has size -3"),
         ({3: (1, 2**21, 5)}, ValueError, "shape has size 2097152 on axis 1"),
         ({3: (1, 2**20, 2**20, 2**20)}, ValueError, "shape has more than 2..40 items"),
         ({4: "float32"}, ValueError, "dtype is 'float32'; there are uint8, int8, uint16, int16"),
-        ({5: np.zeros((1, 3), np.float32)}, ValueError, "out has 2 axes and stored has 3"),
+        ({5: np.zeros((1, 3), np.float32)}, ValueError, "out has 2 axes and the image has 3"),
         ({5: np.zeros((1, 3, 3))}, TypeError, "out holds float64"),
         ({6: 0}, ValueError, "threads is 0"),
         ({3: (2, 6, 5)}, ValueError, "stored has 2 channels and out has 1; this resampler makes 1 of 1"),
@@ -230,9 +246,54 @@ def test_where_values_cannot_be_put_is_refused():
         read_values(0, 0, 0, fixed)
     with pytest.raises(ValueError, match="out is read-only or not C-contiguous"):
         read_values(0, 0, 0, np.zeros(8, np.uint8)[::2])
+    with pytest.raises(ValueError, match="out is not aligned"):
+        read_values(0, 0, 0, np.zeros(67, np.uint8)[1:67].view(np.uint16))
     with pytest.raises(TypeError, match="out holds float32"):
         read_values(0, 0, 0, np.zeros(4, np.float32))
     with pytest.raises(TypeError, match="out holds float64"):
         read_values(0, 0, 0, np.zeros(4))
     with pytest.raises(ValueError, match="unused is 9 for values of 8 bits"):
         read_values(0, 0, 9, np.zeros(4, np.uint8))
+
+
+PREAD = """
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <unistd.h>
+ssize_t pread64(int file, void* to, size_t count, off_t offset);
+ssize_t pread(int file, void* to, size_t count, off_t offset) {
+    static int calls;
+    if (++calls % 3 == 0) { errno = EINTR; return -1; }
+    ssize_t (*real)(int, void*, size_t, off_t) = dlsym(RTLD_NEXT, "pread64");
+    return real(file, to, count > 1 ? count / 2 : count, offset);
+}
+"""
+
+READS = """
+import os, sys, numpy as np
+from medplug._kernels import read_values
+stored = np.arange(300 * 400, dtype=np.uint16)
+file = os.memfd_create("image")
+os.write(file, stored.tobytes())
+out = np.zeros_like(stored)
+assert read_values(file, 0, 0, out) and (out == stored).all()
+"""
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler to build the reading that is interrupted")
+def test_reads_that_are_interrupted_or_give_less_are_gone_on_with(tmp_path):
+    """As on a network file system: what stands before the C library halves each read and interrupts each third."""
+    (tmp_path / "pread.c").write_text(PREAD)
+    shim = tmp_path / "pread.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, tmp_path / "pread.c", "-ldl"], check=True)
+
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", READS],
+        env=os.environ | {"LD_PRELOAD": str(shim)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr

@@ -1,12 +1,14 @@
 """The pipeline lets the kernel read a DICOM file's pixels by itself, and nothing but the time tells the difference."""
 
+import functools
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from medplug import sources
-from medplug.case import Unit
+from medplug.case import FileSpan, Unit
 from medplug.errors import SourceError
 from medplug.pipeline import Pipeline
 from medplug.preprocessing import (
@@ -163,6 +165,45 @@ def test_an_image_whose_reader_was_replaced_is_read_by_that(radiograph):
     made = Pipeline(Preprocessing(values=WINDOW, geometry=SMALL)).prepare(replace(case, images={"image": image}))
 
     np.testing.assert_allclose(made.arrays["image"], 1)
+
+
+def test_a_wrapped_reader_is_called(radiograph):
+    """It has the attributes of what it wraps, and gives other pixels: burned-in words masked, say."""
+    [case] = sources.read(radiograph())
+
+    @functools.wraps(case.image.read)
+    def white():
+        return np.full((1, 200, 120), 4000, np.uint16)
+
+    image = replace(case.image, read=white)
+    made = Pipeline(Preprocessing(values=WINDOW, geometry=SMALL)).prepare(replace(case, images={"image": image}))
+
+    np.testing.assert_allclose(made.arrays["image"], 1)
+
+
+def test_an_image_that_declares_another_type_is_refused(radiograph):
+    [case] = sources.read(radiograph())
+    image = replace(case.image, dtype=np.dtype(np.int16))
+
+    with pytest.raises(SourceError, match=r"a\.dcm: decodes to uint16 of .* not what it declares: int16"):
+        Pipeline(Preprocessing(values=WINDOW, geometry=SMALL)).prepare(replace(case, images={"image": image}))
+
+
+@pytest.mark.parametrize("dtype", [">u2", "f4", "i4"])
+def test_a_span_of_what_the_kernel_does_not_read_is_none(dtype):
+    with pytest.raises(ValueError, match=r"a\.dcm: a span of .*; native integers of 8 or 16 bits are read so"):
+        FileSpan("a.dcm", 0, 0, (0, 0), (1, 4, 4), np.dtype(dtype))
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="no list of open files here")
+@pytest.mark.parametrize("turn", [(), (Rotate(20),)], ids=["straight", "from memory"])
+def test_no_file_stays_open(radiograph, turn):
+    path, recipe = radiograph(), Preprocessing(values=WINDOW, geometry=(*turn, *SMALL))
+    before = sorted(Path("/proc/self/fd").iterdir())
+
+    arrays(recipe, path)
+
+    assert sorted(Path("/proc/self/fd").iterdir()) == before
 
 
 def test_an_image_that_declares_another_shape_is_refused(radiograph):

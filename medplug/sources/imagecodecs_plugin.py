@@ -30,11 +30,8 @@ def is_available(uid: str) -> bool:
     return uid == JPEG_EXTENDED and bool(imagecodecs.JPEG8.available)
 
 
-def decode_frame(src: bytes, runner: DecodeRunner) -> memoryview:
-    """The raw stored values of one frame, by pixel: no colour conversion; the codestream's sample size counts.
-
-    A view: pydicom copies them at once, and a copy of their own costs as much again.
-    """
+def decode_frame(src: bytes, runner: DecodeRunner) -> bytes:
+    """The raw stored values of one frame, by pixel: no colour conversion; the codestream's sample size counts."""
     uid = str(runner.transfer_syntax)
     # A codestream may be padded to even length with a null, PS3.5 A.4, which CharLS takes for damage.
     if uid in JPEG_LS:
@@ -48,4 +45,4 @@ def decode_frame(src: bytes, runner: DecodeRunner) -> memoryview:
         pixels = imagecodecs.jpeg8_decode(src, colorspace="RGB", outcolorspace="RGB")
     runner.set_option("planar_configuration", 0)
     runner.set_option("bits_allocated", 8 * pixels.itemsize)
-    return np.ascontiguousarray(pixels).data.cast("B")
+    return np.ascontiguousarray(pixels).tobytes()

@@ -290,7 +290,7 @@ def test_reads_that_are_interrupted_or_give_less_are_gone_on_with(tmp_path):
 
     ran = subprocess.run(
         [sys.executable, "-P", "-c", READS],
-        env=os.environ | {"LD_PRELOAD": str(shim)},
+        env=os.environ | {"LD_PRELOAD": f"{os.environ.get('LD_PRELOAD', '')} {shim}"},  # a sanitizer comes first
         capture_output=True,
         text=True,
         check=False,

@@ -78,7 +78,7 @@ class Plan:
         return out
 
     def run_from(self, span: FileSpan, out: NDArray[np.float32], threads: int = 1) -> bool:
-        """Preprocess what lies in a file, the bits as by `run`, in half the time: rows are read as they are needed.
+        """Preprocess what lies in a file, the bits as by `run`: rows are read as they are needed.
 
         False where this plan needs the whole image in memory, or the file has changed: `out` means nothing then.
         """

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medplug import sources
+from medplug import from_array, sources
 from medplug.case import FileSpan, Unit
 from medplug.errors import SourceError
 from medplug.pipeline import Pipeline
@@ -123,11 +123,11 @@ def test_frames_and_volumes_lie_where_they_lie(write_dicom, reads):
     path = write_dicom("a.dcm", pixels, NumberOfFrames=5)
     flat = Preprocessing(values=Window(40, 400), geometry=(Resize((20, 20)),))
     deep = Preprocessing(values=Window(40, 400), geometry=(Resize((5, 60, 25)),), filter="linear")
-    expected = from_memory(flat, path, Unit.FRAME), from_memory(deep, path)
-    reads.clear()
+    expected = [Pipeline(flat).prepare(from_array(frame)).arrays["image"] for frame in pixels]
+    whole = Pipeline(deep).prepare(from_array(pixels, dims=3)).arrays["image"]
 
-    np.testing.assert_array_equal(arrays(flat, path, Unit.FRAME), expected[0])
-    np.testing.assert_array_equal(arrays(deep, path), expected[1])
+    np.testing.assert_array_equal(arrays(flat, path, Unit.FRAME), expected)
+    np.testing.assert_array_equal(arrays(deep, path), [whole])
     assert not reads
 
 

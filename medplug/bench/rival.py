@@ -1,7 +1,7 @@
 """A process that runs the work items on one build of the kernels: `python -m medplug.bench.rival EXTENSION`.
 
-It reads the name of an item and how many turns to take from standard input, and answers the seconds of CPU of one
-call as a line of JSON; what cannot be run answers {"problem": ...}. All but the extension is this version's.
+It reads the name of an item and how many calls to make from standard input, and answers the seconds of CPU of one
+as a line of JSON; what cannot be run answers {"problem": ...}. All but the extension is this version's.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ def serve(extension: Path) -> None:
     """Answer lines until there are no more."""
     answers = os.fdopen(os.dup(1), "w")  # what a library prints must not come between
     os.dup2(2, 1)
-    runs: dict[str, tuple[Run, int]] = {}
+    runs: dict[str, Run] = {}
     try:
         load(extension)
         from . import ours
         from .checking import Checker
         from .items import build
-        from .timing import repeats_for, turn
+        from .timing import turn
     except Exception as error:
         print(json.dumps({"problem": f"{type(error).__name__}: {error}"}), file=answers, flush=True)
         return
     print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
-        name, turns = json.loads(line)
+        name, calls = json.loads(line)
         try:
             if name not in runs:
                 work = build(name, SHRINK)
                 run = ours.contestant(work, 1).run
                 if Checker(work, 1 << 10).judge(run()).answer == "wrong":
                     raise ValueError("its answer is wrong")
-                runs[name] = run, repeats_for(turn(run)[0])
-            known, repeats = runs[name]
-            answer: dict[str, object] = {"seconds": [turn(known, repeats)[1] for _ in range(turns)]}
+                runs[name] = run
+            runs[name]()  # the other process had the caches
+            answer: dict[str, object] = {"seconds": turn(runs[name], calls)[1]}
         except Exception as error:  # another version's kernels may be called otherwise
             answer = {"problem": f"{type(error).__name__}: {error}"}
         print(json.dumps(answer), file=answers, flush=True)

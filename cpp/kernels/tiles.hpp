@@ -4,6 +4,7 @@
 
 #include "level.hpp"
 #include "plane_axis.hpp"
+#include "triangle.hpp"
 #include "word_channels.hpp"
 
 namespace medplug {
@@ -238,14 +239,14 @@ struct Tiles {
     }
 
     TileAxis axis(const PlaneAxis& along, std::size_t index, const Shape& begin, const Reach& beneath,
-                  const float* slopes) const noexcept {
+                  const TriangleWeights& weights) const noexcept {
         TileAxis result{};
         const auto first = static_cast<double>(beneath.first);
         result.position = position(index, begin[0], begin[1], begin[2]) - first;
         result.down = level.map.linear[index][1];
         result.step = static_cast<float>(level.map.linear[index][2]);
         result.support = static_cast<float>(along.support);
-        result.slopes = slopes;
+        result.weights = weights;
         result.low = static_cast<float>(along.low - first);
         result.high = static_cast<float>(along.high - first);
         result.first = static_cast<std::int32_t>(beneath.first);
@@ -265,16 +266,10 @@ struct Tiles {
         job.out_stride = out.shape[2];
         const int bits = level.smoothed ? HalfWords(channel.tone.high).bits() : 0;
         const double high = level.smoothed ? 32767.0 : static_cast<double>(channel.tone.high);
-        const double scale = std::min(32767.0, 2147483647.0 / (high * (rows.support + 1.0)));
-        job.weight_scale = static_cast<float>(scale);
-        std::array<float, 2 * kMostPairs> row_slopes, column_slopes;
-        const auto used = static_cast<std::size_t>(std::max<std::int64_t>(2 * pairs, columns.taps));
-        for (std::size_t k = 0; k < used; ++k) {
-            row_slopes[k] = static_cast<float>(scale * static_cast<double>(k) / rows.support);
-            column_slopes[k] = static_cast<float>(static_cast<double>(k) / columns.support);
-        }
-        job.rows = axis(rows, 1, begin, beneath_rows, row_slopes.data());
-        job.columns = axis(columns, 2, begin, beneath_columns, column_slopes.data());
+        const Triangle down(rows.support, high, 2 * pairs);
+        const Triangle across(columns.support, 32768.0, columns.taps); // halves of the rows' sums
+        job.rows = axis(rows, 1, begin, beneath_rows, down.weights());
+        job.columns = axis(columns, 2, begin, beneath_columns, across.weights());
         job.pairs = pairs;
         job.taps = static_cast<int>(columns.taps);
         job.edges = !level.smoothed && (!inside(beneath_rows, rows) || !inside(beneath_columns, columns) ||

@@ -98,27 +98,36 @@ struct HalfPack {
     std::int32_t* sums;   // scratch: five rows
 };
 
+// The weights of a window's pixels along one axis, see Triangle: where its pixels lie, two in an integer, and what
+// these words mean.
+struct TriangleWeights {
+    const std::int32_t* pixels;
+    float slope; // units of a weight from pixel to pixel
+    std::int32_t height, lead;
+    std::int16_t cut; // not 0: 2^15 times what weights are then made smaller by, rounded
+};
+
+constexpr double kFewPixels = 6.0; // a support up to which no weights are cut
+
 // One stored axis of a tile; positions count from the tile's own first pixel.
 struct TileAxis {
     double position; // of the first output
     double down;     // from row to row of outputs
     float step;      // from output to output
     float support;
-    // The triangle's: k times its height over the support, for the pixels k = 0, 1, ... of a window.
-    const float* slopes;
+    TriangleWeights weights;
     float low, high;    // where `edges`: positions beyond are clamped
     std::int32_t first; // the stored pixel that the tile's first one is; negative where the tile reaches beyond
     std::int32_t last;  // of the image
 };
 
 // A tile of outputs under any map of the plane: for each the triangle's weighted mean around its own position, from
-// packed rows. Sums along the rows are whole numbers, along the columns floats.
+// packed rows.
 struct TileJob {
     const std::int32_t* packed;
     std::int64_t pitch; // from pair to pair of rows
     TileAxis rows, columns;
     std::int64_t width, height;   // outputs
-    float weight_scale;           // what a row's weight of 1 is as a whole number
     int pairs;                    // of rows that a window may touch
     int taps;                     // columns, likewise
     bool edges;                   // the tile reaches beyond the image, where pixels weigh nothing

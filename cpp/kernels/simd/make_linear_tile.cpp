@@ -19,9 +19,10 @@ template <bool edges, bool gathers>
 void make(const TileJob& job) noexcept {
     const TileAxis row_axis = job.rows, column_axis = job.columns; // copies: as far as the compiler knows, what is
     const std::int32_t* packed = job.packed;                       // written to `out` could be these
-    const auto one = static_cast<std::int32_t>(job.weight_scale);
+    constexpr std::int32_t one = 32767;
     const Words pitch = words(Ints{} + static_cast<std::int32_t>(job.pitch)); // below 2^15, as row numbers are
-    const float scale = job.weight_scale, gain = job.gain / job.weight_scale, bias = job.bias;
+    constexpr float scale = one;
+    const float gain = job.gain / scale, bias = job.bias;
     const std::int64_t width = job.width, height = job.height, stride = job.out_stride;
     const Floats last = Floats{} + static_cast<float>(width - 1); // no lane beyond what the tile holds
     float* out = job.out;

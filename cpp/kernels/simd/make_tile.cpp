@@ -1,121 +1,46 @@
 // The heart of a rotated, antialiased resize. Each output has a window of its own, at a phase of its own, so nothing
 // is shared from output to output but the packed rows beneath: for every output, pairs of rows times pairs of weights
-// for eight columns at once; then, for several outputs side by side, the weights along the columns.
+// for eight columns at once; then, for several outputs side by side, pairs of columns times pairs of weights. All of it
+// are words, two in an integer, and whole numbers: against floats along the columns that took a quarter off windows of
+// eight pixels and two fifths off those of ten.
+#include "pairs.hpp"
 #include "tile_lanes.hpp"
+#include "turn_words.hpp"
 
 namespace medplug::MEDPLUG_ISA {
 
 namespace {
 
-// Sums over pairs of rows, for eight columns from `begin` on, times one output's weights, two in an integer. `known` is
-// the number of pairs where the compiler may know it, else 0.
-template <int known>
-inline void sum_octet(const std::int32_t* packed, std::int64_t pitch, std::int64_t begin, const std::int32_t* weights,
-                      int pairs, std::int32_t* to) noexcept {
-    const int count = known > 0 ? known : pairs;
-#if defined(MEDPLUG_AVX512) || defined(MEDPLUG_AVX2)
-    __m256i sum = _mm256_setzero_si256();
-    for (int k = 0; k < count; ++k) {
-        const std::int32_t* row = packed + k * pitch; // the same for every output
-        const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(row + begin));
-        const __m256i weight = _mm256_set1_epi32(weights[k * kLanes]);
-#if defined(MEDPLUG_AVX512)
-        sum = _mm256_dpwssd_epi32(sum, weight, words);
-#else
-        sum = _mm256_add_epi32(sum, _mm256_madd_epi16(words, weight));
-#endif
-    }
-    _mm256_store_si256(reinterpret_cast<__m256i*>(to), sum);
-#else
-    std::uint32_t sum[8] = {}; // beside the window lies anything, whose sums wrap and then weigh nothing
-    const std::int32_t* from = packed + begin;
-    for (int k = 0; k < count; ++k, from += pitch, weights += kLanes) {
-        const std::int32_t low = static_cast<std::int16_t>(*weights & 0xffff), high = *weights >> 16;
-        for (int i = 0; i < 8; ++i) {
-            sum[i] += static_cast<std::uint32_t>(low * static_cast<std::int16_t>(from[i] & 0xffff)) +
-                      static_cast<std::uint32_t>(high * (from[i] >> 16));
-        }
-    }
-    __builtin_memcpy(to, sum, sizeof sum);
-#endif
-}
+// A triangle `height` high over the pixels 0, 1, 2 ... of windows, in the units of the axis' TriangleWeights.
+struct Triangles {
+    Words above, below;
+    const std::int32_t* pixels;
+    std::int16_t cut;
 
-#if defined(MEDPLUG_AVX2)
+    Triangles(const TriangleWeights& weights, Floats centre) noexcept : pixels(weights.pixels), cut(weights.cut) {
+        const Ints there = nearest(centre * weights.slope), both = there | there << 16;
+        above = words(both + (weights.lead + weights.height) * 0x10001);
+        below = words(both + (weights.lead - weights.height) * 0x10001);
+    }
 
-// Eight by eight, about the diagonal.
-inline void turn_eight(const float* from, std::int64_t from_stride, float* to, std::int64_t to_stride) noexcept {
-    __m256 a[8], b[8];
-    for (int i = 0; i < 8; ++i) {
-        a[i] = _mm256_loadu_ps(from + i * from_stride);
+    // Of the pixels 2 * pair and 2 * pair + 1.
+    template <bool cuts>
+    Ints of(int pair) const noexcept {
+        const Words here = words(Ints{} + pixels[pair]);
+        const Words weights = lesser_unsigned(minus_saturated(above, here), minus_saturated(here, below));
+        return (Ints)(cuts && cut != 0 ? scaled(weights, broadcast(cut)) : weights).v;
     }
-    for (int i = 0; i < 8; i += 2) {
-        b[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
-        b[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        a[i] = _mm256_shuffle_ps(b[i], b[i + 2], 0x44);
-        a[i + 1] = _mm256_shuffle_ps(b[i], b[i + 2], 0xee);
-        a[i + 2] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0x44);
-        a[i + 3] = _mm256_shuffle_ps(b[i + 1], b[i + 3], 0xee);
-    }
-    for (int i = 0; i < 4; ++i) {
-        _mm256_storeu_ps(to + i * to_stride, _mm256_permute2f128_ps(a[i], a[4 + i], 0x20));
-        _mm256_storeu_ps(to + (4 + i) * to_stride, _mm256_permute2f128_ps(a[i], a[4 + i], 0x31));
-    }
-}
-
-#endif
-
-// [kLanes outputs, 8 columns] to [8 columns, kLanes outputs].
-inline void turn_octets(const std::int32_t* from, Ints* to) noexcept {
-#if defined(MEDPLUG_AVX512)
-    __m512i a[8], b[8];
-    for (int i = 0; i < 8; ++i) { // outputs i and i + 8 share a register
-        a[i] = _mm512_inserti64x4(
-            _mm512_castsi256_si512(_mm256_load_si256(reinterpret_cast<const __m256i*>(from + 8 * i))),
-            _mm256_load_si256(reinterpret_cast<const __m256i*>(from + 8 * (i + 8))), 1);
-    }
-    for (int i = 0; i < 8; i += 2) {
-        b[i] = _mm512_unpacklo_epi32(a[i], a[i + 1]);
-        b[i + 1] = _mm512_unpackhi_epi32(a[i], a[i + 1]);
-    }
-    for (int i = 0; i < 8; i += 4) {
-        a[i] = _mm512_unpacklo_epi64(b[i], b[i + 2]);
-        a[i + 1] = _mm512_unpackhi_epi64(b[i], b[i + 2]);
-        a[i + 2] = _mm512_unpacklo_epi64(b[i + 1], b[i + 3]);
-        a[i + 3] = _mm512_unpackhi_epi64(b[i + 1], b[i + 3]);
-    }
-    const __m512i low = _mm512_setr_epi64(0, 1, 8, 9, 4, 5, 12, 13);
-    const __m512i high = _mm512_setr_epi64(2, 3, 10, 11, 6, 7, 14, 15);
-    for (int i = 0; i < 4; ++i) {
-        to[i] = (Ints)_mm512_permutex2var_epi64(a[i], low, a[4 + i]);
-        to[4 + i] = (Ints)_mm512_permutex2var_epi64(a[i], high, a[4 + i]);
-    }
-#elif defined(MEDPLUG_AVX2)
-    turn_eight(reinterpret_cast<const float*>(from), 8, reinterpret_cast<float*>(to), kLanes); // moved as they are
-#else
-    auto* out = reinterpret_cast<std::int32_t*>(to);
-    for (int i = 0; i < 8; ++i) {
-        for (int lane = 0; lane < kLanes; ++lane) {
-            out[i * kLanes + lane] = from[lane * 8 + i];
-        }
-    }
-#endif
-}
-
-// A triangle `height` high over the pixels 0, 1, 2 ...: its slope at its pixels is precomputed, once for a tile.
-struct Triangle {
-    Floats centre; // times the slope
-    const float* slopes;
-    float height;
-
-    Floats at(int k) const noexcept { return not_negative(height - magnitude(slopes[k] - centre)); }
 };
 
-// All bits where the stored pixel `first + k` lies in the image, else none.
-inline Ints inside(Ints first, int k, std::int32_t tile_first, std::int32_t last) noexcept {
-    const Ints pixel = first + (tile_first + k);
-    return (pixel >= 0) & (pixel <= last);
+inline Ints plus_both(Ints sum, Ints weights) noexcept {
+    return multiply_add(sum, words(weights), words(Ints{} + 0x10001));
+}
+
+// Two neighbours' masks: all bits where the stored pixels `first + 2 * pair` and the next lie in the image, else none.
+inline Ints inside(Ints first, int pair, const TileAxis& axis) noexcept {
+    const Ints left = first + (axis.first + 2 * pair), right = left + 1;
+    const Ints left_in = (left >= 0) & (left <= axis.last), right_in = (right >= 0) & (right <= axis.last);
+    return (left_in & 0xffff) | right_in << 16;
 }
 
 // What is known of a register of outputs before any pixel is looked at.
@@ -135,60 +60,150 @@ inline void prepare(const TileJob& job, float down_to, float across_to, Floats n
     rows.first -= odd;
     rows.centre += floats(odd);
 
-    const Triangle down{rows.centre * job.rows.slopes[1], job.rows.slopes, job.weight_scale};
+    const Triangles down(job.rows.weights, rows.centre);
     Ints row_total = {}, row_whole = {};
     const int pairs = known > 0 ? known : job.pairs;
     for (int pair = 0; pair < pairs; ++pair) {
-        Ints both[2];
-        for (int i = 0; i < 2; ++i) {
-            both[i] = nearest(down.at(2 * pair + i));
-            if (edges) {
-                row_whole += both[i];
-                both[i] &= inside(rows.first, 2 * pair + i, job.rows.first, job.rows.last);
-            }
-            row_total += both[i];
+        Ints weights = down.of<known == 0>(pair);
+        if (edges) {
+            row_whole = plus_both(row_whole, weights);
+            weights &= inside(rows.first, pair, job.rows);
         }
-        outputs.weights[pair] = both[0] | both[1] << 16;
+        row_total = plus_both(row_total, weights);
+        outputs.weights[pair] = weights;
     }
     outputs.row_total = row_total;
     outputs.row_whole = row_whole;
-    outputs.begin = (rows.first >> 1) * static_cast<std::int32_t>(job.pitch) + outputs.columns.first;
+    // Both below 2^15.
+    outputs.begin = multiply_add(outputs.columns.first, words(rows.first >> 1),
+                                 words(Ints{} + static_cast<std::int32_t>(job.pitch)));
 }
+
+// Sums over pairs of rows, for eight columns from `begin` of each output on, times the output's weights. `known` is the
+// number of pairs where the compiler may know it, else 0.
+template <int known>
+inline void sum_octets(const TileJob& job, const Outputs& outputs, std::int64_t column, OctetSums& sums) noexcept {
+    const auto* begin = reinterpret_cast<const std::int32_t*>(&outputs.begin);
+    const std::int32_t* packed = job.packed + column;
+    const std::int64_t pitch = job.pitch;
+    const int pairs = known > 0 ? known : job.pairs;
+#if defined(MEDPLUG_AVX512)
+    // Two outputs share a register. Their weights come from the register of all outputs': a broadcast from memory for
+    // each would need as many loads as the words.
+    __m512i lanes = _mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, 8, 8, 8, 8, 8, 8, 8, 8);
+#pragma GCC unroll 1 // else addresses fill all registers, and the stack
+    for (int i = 0; i < 8; ++i, lanes = _mm512_add_epi32(lanes, _mm512_set1_epi32(1))) {
+        const std::int32_t *one = packed + begin[i], *other = packed + begin[i + 8];
+        __m512i sum = _mm512_set1_epi32(kFirstSum);
+        for (int k = 0; k < pairs; ++k) {
+            const __m256i left = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(one + k * pitch));
+            const __m256i right = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(other + k * pitch));
+            const __m512i words = _mm512_inserti64x4(_mm512_castsi256_si512(left), right, 1);
+            const __m512i weights = _mm512_permutexvar_epi32(lanes, (__m512i)outputs.weights[k]);
+            sum = _mm512_dpwssd_epi32(sum, weights, words);
+        }
+        sums.of[i] = sum;
+    }
+#else
+    const auto* weights = reinterpret_cast<const std::int32_t*>(outputs.weights);
+    for (int lane = 0; lane < kLanes; ++lane) {
+        const std::int32_t* from = packed + begin[lane];
+#if defined(MEDPLUG_AVX2)
+        __m256i sum = _mm256_set1_epi32(kFirstSum);
+        for (int k = 0; k < pairs; ++k) {
+            const __m256i words = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + k * pitch));
+            const __m256i weight = _mm256_set1_epi32(weights[k * kLanes + lane]);
+            sum = _mm256_add_epi32(sum, _mm256_madd_epi16(words, weight));
+        }
+        sums.of[lane] = sum;
+#else
+        std::uint32_t sum[8]; // beside the window lies anything, whose sums wrap and then weigh nothing
+        for (std::uint32_t& column_sum : sum) {
+            column_sum = kFirstSum;
+        }
+        for (int k = 0; k < pairs; ++k, from += pitch) {
+            const std::int32_t both = weights[k * kLanes + lane];
+            const std::int32_t low = static_cast<std::int16_t>(both & 0xffff), high = both >> 16;
+            for (int i = 0; i < 8; ++i) {
+                sum[i] += static_cast<std::uint32_t>(low * static_cast<std::int16_t>(from[i] & 0xffff)) +
+                          static_cast<std::uint32_t>(high * (from[i] >> 16));
+            }
+        }
+        __builtin_memcpy(sums.of[lane], sum, sizeof sum);
+#endif
+    }
+#endif
+}
+
+#if defined(MEDPLUG_AVX512)
+// Of sixteen columns an output fills a register of its own. Its words mostly lie in two lines of the cache, which takes
+// two loads; but then nothing has to be put together, which takes longer.
+template <int known>
+inline void sum_two_octets(const TileJob& job, const Outputs& outputs, std::int64_t column, OctetSums& left,
+                           OctetSums& right) noexcept {
+    const auto* begin = reinterpret_cast<const std::int32_t*>(&outputs.begin);
+    const auto* weights = reinterpret_cast<const std::int32_t*>(outputs.weights);
+    const std::int64_t pitch = job.pitch;
+    const int pairs = known > 0 ? known : job.pairs;
+    const auto sum_of = [&](int lane) noexcept {
+        const std::int32_t* from = job.packed + column + begin[lane];
+        __m512i sum = _mm512_set1_epi32(kFirstSum);
+        for (int k = 0; k < pairs; ++k, from += pitch) {
+            sum = _mm512_dpwssd_epi32(sum, _mm512_set1_epi32(weights[k * kLanes + lane]), _mm512_loadu_si512(from));
+        }
+        return sum;
+    };
+#pragma GCC unroll 1
+    for (int i = 0; i < 8; ++i) {
+        const __m512i one = sum_of(i), other = sum_of(i + 8);
+        left.of[i] = _mm512_shuffle_i64x2(one, other, 0x44);
+        right.of[i] = _mm512_shuffle_i64x2(one, other, 0xee);
+    }
+}
+#endif
 
 template <bool edges, int known>
 inline Floats sum_windows(const TileJob& job, const Outputs& outputs) noexcept {
-    const Begins columns = outputs.columns;
-    const Triangle across{columns.centre * job.columns.slopes[1], job.columns.slopes, 1.0F};
-    const auto* weights = reinterpret_cast<const std::int32_t*>(outputs.weights);
-    const auto* begin = reinterpret_cast<const std::int32_t*>(&outputs.begin);
-    Floats sum = {}, column_total = {}, column_whole = {};
-    for (int octet = 0; 8 * octet < job.taps; ++octet) {
-        alignas(64) std::int32_t sums[kLanes * 8];
-        for (int lane = 0; lane < kLanes; ++lane) {
-            sum_octet<known>(job.packed + 8 * octet, job.pitch, begin[lane], weights + lane, job.pairs,
-                             sums + 8 * lane);
-        }
-        Ints turned[8];
-        turn_octets(sums, turned);
-        const int taps = job.taps - 8 * octet < 8 ? job.taps - 8 * octet : 8;
-        for (int i = 0; i < taps; ++i) {
-            const int k = 8 * octet + i;
-            Floats weight = across.at(k);
+    const Triangles across(job.columns.weights, outputs.columns.centre);
+    Ints high_sum = {}, low_sum = {}, column_total = {}, column_whole = {};
+    const int pairs = (job.taps + 1) / 2;
+    const auto add_columns = [&](const OctetSums& sums, int first) noexcept {
+        Ints high[4], low[4];
+        turn_words(sums, high, low);
+        const int count = pairs - first < 4 ? pairs - first : 4;
+        for (int i = 0; i < count; ++i) {
+            Ints weights = across.of<known == 0>(first + i);
             if (edges) {
-                column_whole += weight;
-                weight = (Floats)((Ints)weight & inside(columns.first, k, job.columns.first, job.columns.last));
+                column_whole = plus_both(column_whole, weights);
+                weights &= inside(outputs.columns.first, first + i, job.columns);
             }
-            column_total += weight;
-            sum += weight * floats(turned[i]);
+            column_total = plus_both(column_total, weights);
+            high_sum = multiply_add(high_sum, words(high[i]), words(weights));
+            low_sum = multiply_add(low_sum, words(low[i]), words(weights));
         }
+    };
+    int pair = 0;
+#if defined(MEDPLUG_AVX512)
+    for (; pairs - pair > 4; pair += 8) {
+        OctetSums left, right;
+        sum_two_octets<known>(job, outputs, 2 * pair, left, right);
+        add_columns(left, pair);
+        add_columns(right, pair + 4);
     }
+#endif
+    for (; pair < pairs; pair += 4) {
+        OctetSums sums;
+        sum_octets<known>(job, outputs, 2 * pair, sums);
+        add_columns(sums, pair);
+    }
+    const Floats sum = floats(high_sum) * 65536.0F + floats(low_sum);
+    const Floats total = floats(outputs.row_total) * floats(column_total);
     if (edges && job.fills) {
         // The same sums where all lies inside, so what is outside counts nothing there, whatever it is.
-        const Floats whole = floats(outputs.row_whole) * column_whole;
-        const Floats share = floats(outputs.row_total) * column_total / whole;
-        return sum / whole * job.gain + job.bias + (1.0F - share) * job.background;
+        const Floats whole = floats(outputs.row_whole) * floats(column_whole);
+        return sum / whole * job.gain + job.bias + (1.0F - total / whole) * job.background;
     }
-    return sum / (floats(outputs.row_total) * column_total) * job.gain + job.bias;
+    return sum / total * job.gain + job.bias;
 }
 
 // Weights are written as whole registers and read one by one, which has to wait until the writing is done: so they are
@@ -210,6 +225,8 @@ void make(const TileJob& job) noexcept {
             }
             for (std::int64_t i = 0; i < count; ++i) {
                 const std::int64_t x = begin + i * kLanes;
+                // To be written: a fresh output lies in no cache. Two rows ahead took 7 % off a turned radiograph.
+                __builtin_prefetch(job.out + (row + 2) * job.out_stride + x, 1);
                 store_some(job.out + row * job.out_stride + x, sum_windows<edges, known>(job, outputs[i]),
                            job.width - x);
             }
@@ -224,7 +241,9 @@ void make_tile(const TileJob& job) noexcept {
         make<true, 0>(job);
         return;
     }
-    switch (job.pairs) { // the usual scales, with the loop over the pairs unrolled
+    // The usual scales, with the loop over the pairs unrolled, and with windows too small for weights that are cut.
+    static_assert(kFewPixels >= 6, "a support of n pixels reads up to n + 1 pairs");
+    switch (job.columns.weights.cut == 0 ? job.pairs : 0) {
     case 2:
         return make<false, 2>(job);
     case 3:
@@ -233,6 +252,8 @@ void make_tile(const TileJob& job) noexcept {
         return make<false, 4>(job);
     case 5:
         return make<false, 5>(job);
+    case 6:
+        return make<false, 6>(job);
     default:
         return make<false, 0>(job);
     }

@@ -141,37 +141,34 @@ bool resample_tiles_batch(const BatchView<Stored>& batch, const Resampling& how,
     if (channels.empty()) {
         return false;
     }
-    const std::vector<std::int64_t> slices{0};
-    std::int64_t most = 0;
-    const auto tiles_of = [&](const StoredView<Stored>& stored, const Resampling& mapped, const OutputView& target) {
-        return Levels<Stored>(stored, mapped, target, channels, slices);
-    };
-    const auto copies_slice = [&](const Affine& map) {
-        Resampling mapped = how;
-        mapped.to_stored = map;
-        return copies_slices(TapTable({mapped.axes(first.shape)[0], map.linear[0][0], map.shift[0], 1}), 1);
-    };
+    std::array<Axis, 3> widest{};
+    Resampling mapped = how;
     for (std::int64_t i = 0; i < batch.count; ++i) {
-        Resampling mapped = how;
-        mapped.to_stored = maps[i];
+        const Affine& map = mapped.to_stored = maps[i];
+        const std::array<Axis, 3> axes = mapped.axes(first.shape);
         std::array<std::size_t, 3> axis{}; // a map along the axes has a faster path
-        const bool moved = i == 0 || maps[i].linear[0] != maps[0].linear[0] || maps[i].shift[0] != maps[0].shift[0];
-        if (!suits(mapped, first.shape) || find_stored_axes(maps[i], out.shape, axis) ||
-            (moved && !copies_slice(maps[i]))) {
+        const bool moved = i == 0 || map.linear[0] != maps[0].linear[0] || map.shift[0] != maps[0].shift[0];
+        if (!suits(mapped, first.shape) || find_stored_axes(map, out.shape, axis) ||
+            (moved && !copies_slices(TapTable({axes[0], map.linear[0][0], map.shift[0], 1}), 1))) {
             return false;
         }
-        most = std::max(most, tiles_of(first, mapped, out).scratch_bytes());
+        widest = i == 0 ? axes : widest;
+        for (std::size_t k = 1; k < 3; ++k) {
+            widest[k].support = std::max(widest[k].support, axes[k].support);
+        }
     }
+    const std::int64_t most = Tiles<Stored>::most_scratch_bytes(widest);
+    const std::vector<std::int64_t> slices{0};
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, batch.count));
     const KeptScratch scratch(slots, most);
     ThreadPool::run(batch.count, slots, [&](std::int64_t i, int slot) noexcept {
-        Resampling mapped = how;
-        mapped.to_stored = maps[i];
+        Resampling own = how;
+        own.to_stored = maps[i];
         StoredView<Stored> stored = first;
         stored.origin += i * batch.stride;
         OutputView target = out;
         target.origin += i * out.channels * out.shape[1] * out.shape[2];
-        make_image(tiles_of(stored, mapped, target), scratch.of(slot));
+        make_image(Levels<Stored>(stored, own, target, channels, slices), scratch.of(slot));
     });
     return true;
 }

@@ -84,6 +84,15 @@ struct Tiles {
     std::int64_t pitch() const noexcept { return columns.reach(travel(2)) + 8 * octets; }
     std::int64_t packed_pairs() const noexcept { return rows.reach(travel(1)) / (linear ? 1 : 2) + 1 + pairs; }
 
+    // What no image asks for more than, whatever its map, if its windows are no wider.
+    static std::int64_t most_scratch_bytes(const std::array<Axis, 3>& axes) noexcept {
+        const PlaneAxis rows(axes[1], 2, true), columns(axes[2], kColumnPad, true);
+        const std::int64_t pitch = columns.reach(INFINITY) + columns.taps + 7;
+        const std::int64_t pairs = rows.reach(INFINITY) + rows.taps + 2;
+        return (std::min(pitch * pairs, kMostPacked) + 7 * pitch + 2 * pairs) *
+               static_cast<std::int64_t>(sizeof(std::int32_t));
+    }
+
     // Behind the packed pairs a smoothed half has five rows of sums, and the words of one row; then come the spans.
     std::int64_t span_count() const noexcept { return std::max(rows.reach(travel(1)), packed_pairs()); }
     std::int64_t spans_at() const noexcept { return pitch() * (packed_pairs() + (level.smoothed ? 7 : 0)); }
@@ -238,15 +247,13 @@ struct Tiles {
         }
     }
 
-    TileAxis axis(const PlaneAxis& along, std::size_t index, const Shape& begin, const Reach& beneath,
-                  const TriangleWeights& weights) const noexcept {
+    TileAxis axis(const PlaneAxis& along, std::size_t index, const Shape& begin, const Reach& beneath) const noexcept {
         TileAxis result{};
         const auto first = static_cast<double>(beneath.first);
         result.position = position(index, begin[0], begin[1], begin[2]) - first;
         result.down = level.map.linear[index][1];
         result.step = static_cast<float>(level.map.linear[index][2]);
         result.support = static_cast<float>(along.support);
-        result.weights = weights;
         result.low = static_cast<float>(along.low - first);
         result.high = static_cast<float>(along.high - first);
         result.first = static_cast<std::int32_t>(beneath.first);
@@ -265,11 +272,8 @@ struct Tiles {
         job.out = out.row(c, begin[0], begin[1]) + begin[2];
         job.out_stride = out.shape[2];
         const int bits = level.smoothed ? HalfWords(channel.tone.high).bits() : 0;
-        const double high = level.smoothed ? 32767.0 : static_cast<double>(channel.tone.high);
-        const Triangle down(rows.support, high, 2 * pairs);
-        const Triangle across(columns.support, 32768.0, columns.taps); // halves of the rows' sums
-        job.rows = axis(rows, 1, begin, beneath_rows, down.weights());
-        job.columns = axis(columns, 2, begin, beneath_columns, across.weights());
+        job.rows = axis(rows, 1, begin, beneath_rows);
+        job.columns = axis(columns, 2, begin, beneath_columns);
         job.pairs = pairs;
         job.taps = static_cast<int>(columns.taps);
         job.edges = !level.smoothed && (!inside(beneath_rows, rows) || !inside(beneath_columns, columns) ||
@@ -285,7 +289,15 @@ struct Tiles {
         } else {
             pack(channel, begin, end, beneath_rows, beneath_columns, is_linear ? 1 : 2, job.edges, packed);
         }
-        is_linear ? kernels().make_linear_tile(job) : kernels().make_tile(job);
+        if (is_linear) {
+            kernels().make_linear_tile(job);
+        } else {
+            const Triangle down(rows.support, static_cast<double>(channel.tone.high), 2 * pairs);
+            const Triangle across(columns.support, 32768.0, columns.taps); // halves of the rows' sums
+            job.rows.weights = down.weights();
+            job.columns.weights = across.weights();
+            kernels().make_tile(job);
+        }
         for (std::int64_t row = 0; !channel.after_is_line && row < job.height; ++row) {
             apply_after(channel, how.after[c], job.out + row * job.out_stride, job.width);
         }

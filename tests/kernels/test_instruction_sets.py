@@ -25,6 +25,9 @@ SHAPES = [
     ((1, 310, 290), (48, 45)),
 ]
 
+INNER = [2.4, 3.3, 3.9, 4.6, 6.5, 9.3, 13.0, 20.0]
+"""Scales of outputs whose windows all lie inside the image."""
+
 WAYS = [("linear", "exact"), ("antialias", "exact"), ("antialias", "fast")]
 
 
@@ -56,6 +59,12 @@ def digest() -> str:
                 how |= {"matrix": np.full((shape[0], shape[0] + 1), 0.3)}
                 resample(noise((shape[0] + 1, *shape[1:]), dtype), out, map_, **how)
                 found.update(out.tobytes())
+        inside = noise((1, 420, 430), dtype)
+        for scale, tone in itertools.product(INNER, tones[:2]):
+            new = (20, 37) if scale < 8 else (7, 9)
+            out = np.empty((1, *new), np.float32)
+            resample(inside, out, rotation(17, scale, (420, 430), new), **plain(1, before=[tone], filter="antialias"))
+            found.update(out.tobytes())
     return found.hexdigest()
 
 

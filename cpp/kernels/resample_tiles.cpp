@@ -142,6 +142,7 @@ bool resample_tiles_batch(const BatchView<Stored>& batch, const Resampling& how,
         return false;
     }
     std::array<Axis, 3> widest{};
+    std::array<double, 3> steps{};
     Resampling mapped = how;
     for (std::int64_t i = 0; i < batch.count; ++i) {
         const Affine& map = mapped.to_stored = maps[i];
@@ -155,9 +156,11 @@ bool resample_tiles_batch(const BatchView<Stored>& batch, const Resampling& how,
         widest = i == 0 ? axes : widest;
         for (std::size_t k = 1; k < 3; ++k) {
             widest[k].support = std::max(widest[k].support, axes[k].support);
+            steps[k] = std::max(steps[k], std::abs(map.linear[k][1]) + std::abs(map.linear[k][2]));
         }
     }
-    const std::int64_t most = Tiles<Stored>::most_scratch_bytes(widest);
+    const std::int64_t most =
+        Tiles<Stored>::most_scratch_bytes(widest, steps, kTile); // of a half: twice, by half the steps
     const std::vector<std::int64_t> slices{0};
     const int slots = static_cast<int>(std::min<std::int64_t>(threads, batch.count));
     const KeptScratch scratch(slots, most);

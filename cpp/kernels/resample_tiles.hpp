@@ -5,7 +5,8 @@
 namespace medplug {
 
 // Like resample_affine, in 16-bit words, for maps that stay within the plane: false, and nothing written, where the
-// call is not of that kind. Each weight along the rows is rounded to 2^-15 of their sum.
+// call is not of that kind. Each weight is rounded to at most 2^-14 of
+// their sum, and the middle of a window to 2^-14 of its support.
 template <class Stored>
 bool resample_tiles(const StoredView<Stored>& stored, const Resampling& how, const OutputView& out, int threads);
 

@@ -84,11 +84,14 @@ struct Tiles {
     std::int64_t pitch() const noexcept { return columns.reach(travel(2)) + 8 * octets; }
     std::int64_t packed_pairs() const noexcept { return rows.reach(travel(1)) / (linear ? 1 : 2) + 1 + pairs; }
 
-    // What no image asks for more than, whatever its map, if its windows are no wider.
-    static std::int64_t most_scratch_bytes(const std::array<Axis, 3>& axes) noexcept {
+    // What no image asks for more than, whatever its level, if it steps no farther from output to output, down and
+    // across together, and its windows are no wider.
+    static std::int64_t most_scratch_bytes(const std::array<Axis, 3>& axes, const std::array<double, 3>& steps,
+                                           std::int64_t tile) noexcept {
         const PlaneAxis rows(axes[1], 2, true), columns(axes[2], kColumnPad, true);
-        const std::int64_t pitch = columns.reach(INFINITY) + columns.taps + 7;
-        const std::int64_t pairs = rows.reach(INFINITY) + rows.taps + 2;
+        const auto outputs = static_cast<double>(tile);
+        const std::int64_t pitch = columns.reach(outputs * steps[2]) + columns.taps + 7;
+        const std::int64_t pairs = rows.reach(outputs * steps[1]) + rows.taps + 2;
         return (std::min(pitch * pairs, kMostPacked) + 7 * pitch + 2 * pairs) *
                static_cast<std::int64_t>(sizeof(std::int32_t));
     }

@@ -18,12 +18,18 @@ class Triangle {
     Triangle(double support, double high, std::int64_t pixels) noexcept {
         const double steepest = 32750.0 * support / (support + 1.0); // 2 * (height + slope) fit 16 bits
         const double most_sum = support + 0.5; // of weights, in heights: a quarter is for rounding
-        double height = std::min(steepest, 2147000000.0 / (high * most_sum));
-        // C is a whole number, which shifts all weights of a window alike. Many low ones feel that, so they are made
-        // higher and cut down one by one.
-        for (int bits = 1; support > kFewPixels && 2.0 * height <= steepest; ++bits) {
+        double height = std::min(steepest, 2147000000.0 / (std::max(high, 1.0) * most_sum));
+        // C is a whole number, which moves a window as a whole. Many low weights feel that, so they are made higher and
+        // cut down one by one: the golden part of a unit from pixel to pixel sees to it that no two are cut alike.
+        double unit = 1.0;
+        while (support > kFewPixels && 2.0 * height <= steepest) {
             height *= 2.0;
-            weights_.cut = static_cast<std::int16_t>(1 << (15 - bits));
+            unit *= 2.0;
+        }
+        if (unit > 1.0) {
+            constexpr double golden = 0.381966;
+            height = (std::floor(height / (support * unit) - golden) + golden) * support * unit;
+            weights_.cut = static_cast<std::int16_t>(32768.0 / unit);
         }
         weights_.height = static_cast<std::int32_t>(height);
         const double slope = weights_.height / support;

@@ -30,7 +30,7 @@ ROUNDS, MORE_PAIRS = 5, 7
 """How many turns two processes take, and how many pairs of them judge what seemed slower to the first."""
 
 Ratios = dict[str, list[float]]
-"""By item and round, the CPU time of these kernels over that of the earlier ones."""
+"""By item, the CPU time of these kernels over that of the earlier ones: of each pair of processes, or of each turn."""
 
 Measure = Callable[[Sequence[str], int], Ratios]
 
@@ -56,19 +56,20 @@ def decide(measure: Measure, items: Sequence[str], say: Callable[[str], None], l
 
 
 class Rival:
-    """A process with one build of the kernels."""
+    """A process with one build of the kernels; what goes wrong in it is raised as `failure` says."""
 
-    def __init__(self, extension: Path) -> None:
+    def __init__(self, extension: Path, failure: Callable[[str], Exception]) -> None:
+        self._failure = failure
         command = [sys.executable, "-m", "medplug.bench.rival", str(extension)]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             self._answer()
-        except NothingToCompare:
+        except BaseException:
             self.close()
             raise
 
     def seconds(self, item: str, calls: int = 1) -> float:
-        """Return the CPU time of one of so many calls; `NothingToCompare` if it cannot be run."""
+        """Return the CPU time of one of so many calls."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps([item, calls]) + "\n")
         self._process.stdin.flush()
@@ -83,7 +84,7 @@ class Rival:
         line = self._process.stdout.readline()
         answer: dict[str, float] = json.loads(line) if line else {}
         if not answer or "problem" in answer:
-            raise NothingToCompare(str(answer.get("problem", "the process ended")))
+            raise self._failure(str(answer.get("problem", "the process ended")))
         return answer
 
 
@@ -101,12 +102,9 @@ def _pair(now: Path, before: Path, items: Sequence[str]) -> Ratios:
     ratios: Ratios = {}
     rivals: list[Rival] = []
     try:
-        try:
-            rivals.append(Rival(now))
-            calls = {item: repeats_for(rivals[0].seconds(item)) for item in items}
-        except NothingToCompare as problem:
-            raise CallError(f"the kernels as they are do not run: {problem}") from None
-        rivals.append(Rival(before))
+        rivals.append(Rival(now, lambda problem: CallError(f"the kernels as they are do not run: {problem}")))
+        calls = {item: repeats_for(rivals[0].seconds(item)) for item in items}
+        rivals.append(Rival(before, NothingToCompare))
         for item in items:  # all of them, as in the first process: what lies in its memory makes a difference
             rivals[1].seconds(item)
         for item in items:

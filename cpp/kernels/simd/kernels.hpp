@@ -107,7 +107,7 @@ struct TriangleWeights {
     std::int16_t cut; // not 0: 2^15 times what weights are then made smaller by, rounded
 };
 
-constexpr double kFewPixels = 6.0; // a support up to which no weights are cut
+constexpr double kFewPixels = 5.5; // a support up to which no weights are cut
 
 // One stored axis of a tile; positions count from the tile's own first pixel.
 struct TileAxis {

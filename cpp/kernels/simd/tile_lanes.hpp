@@ -11,9 +11,6 @@ namespace {
 inline Ints truncated(Floats values) noexcept {
     return __builtin_convertvector(values, Ints);
 }
-inline Floats magnitude(Floats values) noexcept {
-    return (Floats)((Ints)values & (Ints{} + 0x7fffffff));
-}
 #if defined(MEDPLUG_AVX512)
 constexpr Floats kLaneIndex = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
@@ -52,9 +49,6 @@ inline Ints nearest(Floats values) noexcept {
     return (Ints)(values + 12582912.0F) - 0x4b400000;
 }
 #endif
-inline Floats not_negative(Floats values) noexcept {
-    return greater(values, Floats{});
-}
 
 // Where windows begin along one axis, in the tile's own pixels, and how far behind that their centres lie.
 struct Begins {

@@ -128,6 +128,14 @@ class SpanReader(ABC):
         """Read the pixels."""
 
 
+@dataclass(frozen=True)
+class FrameSource:
+    """The DICOM file, and in a multi-frame one the frame, counted from 1, that a slice was read from."""
+
+    path: str
+    frame: int | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """One image on one grid, its pixels not yet read.
@@ -138,7 +146,9 @@ class Image:
     `stored_range` is the lowest and highest value that the stored bits can hold, None for floats.
     `spacing` is in mm, in index order (PixelSpacing, and along the normal for a volume); `imager_spacing` is
     ImagerPixelSpacing, measured at the detector. `to_patient` [4, 4] maps a (slice, row, column, 1) index to LPS mm.
-    `modality`, `body_part`, `view`, `photometric` are DICOM's code strings, None where the source does not say.
+    `modality`, `body_part`, `view`, `photometric` are DICOM's code strings, None where the source does not say;
+    `description` is the Series Description. `frames` says where each slice, or the one plane, was read from: empty
+    where that is no DICOM file.
     """
 
     shape: tuple[int, ...]
@@ -155,6 +165,8 @@ class Image:
     body_part: str | None = None
     view: str | None = None
     photometric: str | None = None
+    description: str | None = None
+    frames: tuple[FrameSource, ...] = ()
 
     @property
     def span(self) -> FileSpan | None:

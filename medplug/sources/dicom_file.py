@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..case import Case, CaseReference, Image, Unit, ValueMeaning
+from ..case import Case, CaseReference, FrameSource, Image, Unit, ValueMeaning
 from ..errors import SourceError
 from .decoders import decoder_for
 from .dicom_checks import (
@@ -27,7 +27,7 @@ from .dicom_geometry import Plane, plane_of, stack
 from .dicom_header import Header, read_header
 from .dicom_pixels import GreyPixels, PixelFile, PixelReader
 from .dicom_values import code_string, is_uid, stated, value_meaning
-from .refusal import MAX_IMAGE_BYTES, reading
+from .refusal import MAX_IMAGE_BYTES, clean, reading
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -57,7 +57,12 @@ class Instance:
             spacing=plane.spacing,
             imager_spacing=plane.imager_spacing,
             to_patient=plane.to_patient,
+            frames=(self.source(frame),),
         )
+
+    def source(self, frame: int) -> FrameSource:
+        """Where a frame, counted from 0, lies."""
+        return FrameSource(self.file.path, frame + 1 if self.file.frames > 1 else None)
 
 
 def read_instance(path: str, name: str) -> Instance:
@@ -87,14 +92,19 @@ def _volume(instance: Instance) -> Image:
         instance.image, shape=(instance.file.frames, *instance.image.shape), values=common_meaning(instance.meanings)
     )
     whole = instance.file.reader(None, image.shape, image.channels, image.dtype)
+    frames = tuple(map(instance.source, range(instance.file.frames)))
     if not instance.enhanced or all(plane.position is None for plane in instance.planes):
-        return replace(image, read=whole)
+        return replace(image, read=whole, frames=frames)
     try:
         placed = stack(instance.planes)
     except SourceError as error:
         raise SourceError(error.code, f"{error}; read it frame by frame") from None
     return replace(
-        image, read=partial(_reordered, whole, placed.order), spacing=placed.spacing, to_patient=placed.to_patient
+        image,
+        read=partial(_reordered, whole, placed.order),
+        spacing=placed.spacing,
+        to_patient=placed.to_patient,
+        frames=tuple(frames[index] for index in placed.order),
     )
 
 
@@ -162,6 +172,7 @@ def _instance(path: str, name: str, header: Header) -> Instance:
             body_part=code_string(dataset, "BodyPartExamined"),
             view=code_string(dataset, "ViewPosition"),
             photometric="RGB" if colour_bits is not None else photometric,
+            description=_description(dataset),
         ),
         planes=planes,
         meanings=meanings,
@@ -183,6 +194,13 @@ def _identifiers(dataset: Dataset) -> dict[str, Any]:
     }
     found = {field: str(stated(dataset, keyword) or "") for field, keyword in keywords.items()}
     return {field: uid for field, uid in found.items() if is_uid(uid)}
+
+
+def _description(dataset: Dataset) -> str | None:
+    try:
+        return clean(str(stated(dataset, "SeriesDescription") or "").strip(), 64) or None
+    except Exception:  # a broken encoding describes nothing
+        return None
 
 
 def _patient(dataset: Dataset) -> str | None:

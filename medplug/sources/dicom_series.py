@@ -98,6 +98,7 @@ def _stacked(source: str, members: Sequence[Instance]) -> Image:
         spacing=placed.spacing,
         to_patient=placed.to_patient,
         view=views.pop() if len(views) == 1 else None,
+        frames=tuple(frame for image in slices for frame in image.frames),
     )
 
 

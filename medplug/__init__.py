@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .errors import CallError as CallError
     from .errors import MedplugError as MedplugError
     from .errors import ModelFolderError as ModelFolderError
+    from .errors import NodeError as NodeError
     from .errors import PluginError as PluginError
     from .errors import PreprocessingError as PreprocessingError
     from .errors import SourceError as SourceError
@@ -77,7 +78,7 @@ _HOME = {
     "augmentation": "Augmentation",
     "batching": "batches",
     "case": "Case CaseReference Image Unit ValueMeaning",
-    "errors": "CallError MedplugError ModelFolderError PluginError PreprocessingError SourceError TrainingError WriterError",
+    "errors": "CallError MedplugError ModelFolderError NodeError PluginError PreprocessingError SourceError TrainingError WriterError",
     "evaluation": "evaluate",
     "hookspecs": "hookimpl",
     "model": "Batch Constraint Generative InputContract Labels Loop Model ModelOptions Recipe Span Survey Task Trainable",

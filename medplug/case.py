@@ -182,7 +182,8 @@ class Case:
 
     `row` holds the columns of the table that named the case, empty where there was none. `patient` groups cases
     that must not be separated; it serves splitting and resampling and never leaves the process. `mask` is a
-    reference segmentation on the first image's grid: 0 for background, n for label n.
+    reference segmentation on the first image's grid: 0 for background, n for label n. `holds` is what the images need
+    as long as the case lives: a temporary folder that a study was retrieved into.
     """
 
     reference: CaseReference
@@ -190,6 +191,7 @@ class Case:
     row: Mapping[str, str] = field(default_factory=dict)
     patient: str | None = None
     mask: Image | None = None
+    holds: object = None
 
     @property
     def image(self) -> Image:

@@ -45,3 +45,7 @@ class TrainingError(MedplugError):
 
 class WriterError(MedplugError):
     """A writer failed, on a full disk say. What the other writers made is there."""
+
+
+class NodeError(MedplugError):
+    """A DICOM node cannot be reached, or does not want to talk. Names the node, and never what was asked for."""

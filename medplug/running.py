@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from . import model_folder, sources
+from . import model_folder, nodes, sources
 from .case import Case, CaseReference
 from .errors import CallError, PreprocessingError, WriterError
 from .model import InputContract, Task
@@ -231,6 +231,7 @@ def _writers(host: Host, write: Sequence[str], model: str, task: Task) -> list[t
 
 
 def _names(source: sources.AnySource) -> tuple[str, ...]:
-    """The sources as observers are told of them: paths as text, arrays by what they are."""
+    """The sources as observers are told of them: paths as text, nodes without keys, arrays by what they are."""
     items = source if isinstance(source, list | tuple) else [source]
-    return tuple(str(item) if isinstance(item, str | Path) else type(item).__name__ for item in items)
+    shown: list[object] = [item.partition("?")[0] if nodes.is_address(item) else item for item in items]
+    return tuple(str(item) if isinstance(item, str | Path) else type(item).__name__ for item in shown)

@@ -14,6 +14,8 @@ _COMMANDS = {
     "train": ("train", "Train a plugin's model on labelled images."),
     "evaluate": ("evaluate", "Measure a model on held-out rows, with intervals."),
     "run": ("run", "Answer images: JSON, a report, files beside the study."),
+    "send": ("send", "Send DICOM to a PACS, by C-STORE or STOW-RS."),
+    "listen": ("listen", "Take studies from a PACS, answer them, and send the results."),
     "generate": ("generate", "Make synthetic images with a generative model."),
     "verify": ("verify", "Check that a model folder still does what it did."),
     "bench": ("bench", "Measure medplug on this machine, beside its peers."),
@@ -49,7 +51,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit: an error of medplug's becomes one line on standard error."""
-    from ..errors import MedplugError, TrainingError, WriterError
+    from ..errors import MedplugError, NodeError, TrainingError, WriterError
 
     try:
         code = cli.main(args=arguments, prog_name="medplug", standalone_mode=False)
@@ -65,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of our output has gone, as `| head` does; nothing is left to say to it.
         sys.stderr.close()
         code = 0
-    except (TrainingError, WriterError, OSError) as error:
+    except (NodeError, TrainingError, WriterError, OSError) as error:
         click.secho(f"Error: {error}", fg="red", err=True)
         code = 1
     except MedplugError as error:

@@ -42,6 +42,8 @@ def _source(series: str, members: Sequence[Instance]) -> str:
     """The series' name: the folder that holds all its files, and its UID."""
     folders = {posixpath.dirname(member.file.name) for member in members}
     relative = {posixpath.isabs(folder) for folder in folders}
+    if len(folders) == 1 and series and posixpath.basename(min(folders)) == series:
+        return min(folders)  # an archive's series: its name is its own already
     folder = posixpath.commonpath(folders) if len(relative) == 1 else posixpath.dirname(members[0].file.name)
     uid = re.sub(r"[^0-9A-Za-z.]", "_", posixpath.basename(series))[:64] or "series"
     return posixpath.join(folder, uid)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..case import Case, CaseReference, Image, Unit
-from ..errors import CallError, MedplugError, SourceError
+from ..errors import CallError, MedplugError, NodeError, SourceError
+from ..nodes import is_address, retrieve
 from ..result import Refused, Rejected
 from .refusal import clean, name_of, refused, reject, skipped
 from .table import TableOptions, class_folder_cases, table_cases
@@ -47,7 +49,9 @@ def read(
     extra: Sequence[Source] = (),
     leave_out: Path | None = None,
 ) -> Iterator[Case | Rejected]:
-    """Read paths, arrays, images or cases, or a list of these, as cases of `unit`; pixels are decoded when used.
+    """Read paths, nodes' studies, arrays, images or cases, or a list of these, as cases of `unit`.
+
+    Pixels are decoded when they are used. `dimse://` and `dicomweb://` name a study as `medplug.nodes.Address` says.
 
     A folder is walked in sorted order: what holds no image there is `Skipped`, where a named path is `Refused`. With
     `Unit.SERIES`, all DICOM of the call is grouped into series, which come last. Every file stands in at least one
@@ -97,12 +101,14 @@ class _Reader:
         self._unit, self._options, self._extra, self._leave_out = unit, options, extra, leave_out
         self._seen: set[str] = set()
         self._instances: list[Any] = []
+        self._held: tuple[object, ...] = ()
         self._arrays = 0
 
     def read(self, items: Iterable[Any]) -> Iterator[Found]:
         for item in items:
             yield from self._one(item)
-        yield from self._series()
+        for found in self._series():
+            yield replace(found, holds=self._held) if self._held and isinstance(found, Case) else found
 
     def alone(self, path: Path, *, walked: bool) -> Iterator[Found]:
         """The cases of one path, named or found, its series included."""
@@ -127,9 +133,27 @@ class _Reader:
         elif isinstance(item, str | Path):
             if not str(item).strip():
                 raise CallError("a source is an empty path; write . for the current folder")
-            yield from self._named(Path(item))
+            if is_address(item):
+                yield from self._retrieved(item)
+            else:
+                yield from self._named(Path(item))
         else:
             raise CallError(f"a {type(item).__name__} is no source; paths, arrays, images and cases are")
+
+    def _retrieved(self, url: str) -> Iterator[Found]:
+        """The cases of a study that a node keeps, as if its instances were files below the node's name."""
+        try:
+            study = retrieve(url)
+        except NodeError as error:
+            name = url.partition("?")[0]  # what follows may identify a patient
+            yield reject(CaseReference(source=name), "unreadable", str(error))
+            return
+        self._held = (*self._held, study.folder)  # series are put together after all sources have been read
+        for path, name in study.files:
+            for found in self._file(path, walked=True, name=name):
+                yield replace(found, holds=study.folder) if isinstance(found, Case) else found
+        for name in study.missing:
+            yield reject(CaseReference(source=name), "unreadable", f"{name}: its archive does not give it")
 
     def _numbered(self, name: str) -> str:
         self._arrays += 1
@@ -153,8 +177,8 @@ class _Reader:
     def _reader_for(self, path: Path) -> Source | None:
         return next((source for source in self._extra if _accepts(source, path)), None)
 
-    def _file(self, path: Path, *, walked: bool) -> Iterator[Found]:
-        name = name_of(path)
+    def _file(self, path: Path, *, walked: bool, name: str = "") -> Iterator[Found]:
+        name = name or name_of(path)
         if name in self._seen:  # named twice, or named and found: one result
             return
         self._seen.add(name)

@@ -1,0 +1,167 @@
+"""Quiet studies are answered, one at a time, by models that stay loaded."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from .. import running, sources
+from ..case import Case
+from ..errors import CallError, WriterError
+from ..model_folder import LoadedModel, load
+from ..plugins import discover
+from ..result import Refused
+from ..selection import EVERYTHING
+from ..session import Answer
+from ..sources.refusal import clean
+from .config import ListenConfig, ModelChoice
+from .ledger import Work, short
+from .spool import Spool
+
+_LOG = logging.getLogger("medplug.pacs")
+_IDLE_SECONDS = 0.5
+
+
+class _Stopped(Exception):  # noqa: N818  # nothing has gone wrong
+    """The listener ends in the midst of a run."""
+
+
+def load_models(config: ListenConfig) -> list[tuple[ModelChoice, LoadedModel]]:
+    """Load every model and check what it is to write. Raises `CallError` with the path in the configuration."""
+    loaded = []
+    for number, choice in enumerate(config.models):
+        try:
+            model = load(choice.path)
+        except Exception as error:  # a plugin's own import among them
+            raise CallError(f"models[{number}].path: {error}") from error
+        try:
+            running.preview(model, [], write=choice.write, explanations=choice.explain)
+        except CallError as error:
+            raise CallError(f"models[{number}].write: {error}") from None
+        loaded.append((choice, model))
+    return loaded
+
+
+class Answering:
+    """The thread that runs the models. `answered` is called when there may be results to deliver."""
+
+    def __init__(
+        self,
+        config: ListenConfig,
+        spool: Spool,
+        models: list[tuple[ModelChoice, LoadedModel]],
+        answered: threading.Event,
+    ) -> None:
+        self._config, self._spool, self._models, self._answered = config, spool, models, answered
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="medplug-answer")
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, a run in the midst; it is made anew at the next start."""
+        self._stop.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._stop.is_set():
+            busy = False
+            try:
+                for choice, model in self._models:
+                    busy = self._next(choice, model) or busy
+                self._forget_finished()
+            except Exception:  # a full disk, say: the study waits, and the thread lives
+                _LOG.exception("the queue cannot be worked on")
+                busy = False
+            if not busy:
+                self._stop.wait(_IDLE_SECONDS)
+
+    def _next(self, choice: ModelChoice, model: LoadedModel) -> bool:
+        """Answer the study that has waited longest for a model; False where there is none."""
+        name, retry, ledger = str(choice.path), self._config.retry, self._spool.ledger
+        work = ledger.due(name, self._config.quiet_seconds, retry.attempts)
+        if work is None or self._stop.is_set():
+            return False
+        ledger.begin(work, name, time.time() + pause(work.begun, self._config))
+        begun = time.monotonic()
+        try:
+            self._answer(work, choice, model)
+        except _Stopped:
+            ledger.interrupted(work, name)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {clean(error)}"
+            ledger.failed(work, name, time.time() + pause(work.failed, self._config), reason, {})
+            self._say_failed(work, model, reason)
+        else:
+            _LOG.info("study %s: %s was done in %.1f s", short(work.study), model.model.name, time.monotonic() - begun)
+        self._answered.set()
+        return True
+
+    def _answer(self, work: Work, choice: ModelChoice, model: LoadedModel) -> None:
+        failures: list[str] = []
+
+        def look(answer: Answer) -> None:
+            if self._stop.is_set():
+                raise _Stopped
+            outcome = answer.result.prediction
+            if isinstance(outcome, Refused) and outcome.code == "failed":
+                failures.append(outcome.reason)
+
+        with self._spool.snapshot(work.study) as folder:
+            try:
+                running.run(
+                    model,
+                    _selected(folder / "study", choice, model),
+                    folder / "out",
+                    write=choice.write,
+                    explanations=choice.explain,
+                    device=choice.device,
+                    on_answer=look,
+                )
+            except WriterError as error:  # what the other writers made is there
+                failures.append(clean(error))
+            with self._spool.ledger.lock:
+                results = self._spool.keep_results(work.study, _made(folder / "out"))
+                if failures:
+                    after = time.time() + pause(work.failed, self._config)
+                    self._spool.ledger.failed(work, str(choice.path), after, failures[0], results)
+                    self._say_failed(work, model, failures[0])
+                elif not self._spool.ledger.answered(work, str(choice.path), results):
+                    _LOG.info("study %s: changed while it was answered; it is answered anew", short(work.study))
+
+    def _say_failed(self, work: Work, model: LoadedModel, reason: str) -> None:
+        last = work.failed + 1 >= self._config.retry.attempts
+        then = "it is set aside" if last else "it is tried again"
+        _LOG.error("study %s: %s failed, %s: %s", short(work.study), model.model.name, then, reason)
+
+    def _forget_finished(self) -> None:
+        names = tuple(str(choice.path) for choice, _ in self._models)
+        for study in self._spool.ledger.finished(names, self._config.keep_hours * 3600):
+            self._spool.forget(study)
+            _LOG.info("study %s: forgotten", short(study))
+
+
+def pause(before: int, config: ListenConfig) -> float:
+    """Seconds until something is tried again that was tried `before` times: twice as long each time."""
+    retry = config.retry
+    return min(retry.first_seconds * 2.0 ** min(before, 30), retry.longest_seconds)
+
+
+def _selected(folder: Path, choice: ModelChoice, model: LoadedModel) -> sources.AnySource:
+    if choice.select == EVERYTHING:
+        return folder
+    found: Iterable[object] = sources.read(folder, model.contract.unit, extra=discover().sources())
+    return [case for case in found if isinstance(case, Case) and choice.select.leaves_out(case) is None]
+
+
+def _made(folder: Path) -> dict[str, Path]:
+    """The DICOM that a run has written, by SOP Instance UID."""
+    from pydicom.filereader import read_file_meta_info
+
+    files = [file for part in sorted(folder.glob("dicom-*")) for file in sorted(part.rglob("*.dcm"))]
+    return {str(read_file_meta_info(file).MediaStorageSOPInstanceUID): file for file in files}

@@ -1,0 +1,302 @@
+"""What the listener has promised, in SQLite: the studies, their instances, the answers and the results to deliver.
+
+No state is stored that the facts do not say: a study is answered when the revision that a model answered is its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS study (
+    uid TEXT PRIMARY KEY,
+    revision INTEGER NOT NULL,            -- counts changes of its instances
+    heard REAL NOT NULL,                  -- when the last of them came
+    dropped INTEGER NOT NULL DEFAULT 0    -- a human wants it forgotten
+);
+CREATE TABLE IF NOT EXISTS instance (
+    uid TEXT PRIMARY KEY,
+    study TEXT NOT NULL REFERENCES study(uid) ON DELETE CASCADE,
+    sha256 TEXT NOT NULL                  -- of its content, and the name of its file
+);
+CREATE INDEX IF NOT EXISTS instance_study ON instance(study);
+CREATE TABLE IF NOT EXISTS answer (
+    study TEXT NOT NULL REFERENCES study(uid) ON DELETE CASCADE,
+    model TEXT NOT NULL,
+    revision INTEGER NOT NULL DEFAULT 0,  -- of the study that was answered last
+    begun INTEGER NOT NULL DEFAULT 0,     -- runs since then, those that a kill cut off among them
+    failed INTEGER NOT NULL DEFAULT 0,    -- those of them that ended in a failure
+    after REAL NOT NULL DEFAULT 0,        -- when to try again
+    reason TEXT,
+    PRIMARY KEY (study, model)
+);
+CREATE TABLE IF NOT EXISTS result (
+    uid TEXT PRIMARY KEY,
+    study TEXT NOT NULL,                  -- outlives it: what comes back from the archive must be known as ours
+    sha256 TEXT NOT NULL,
+    sent REAL,                            -- when the destination had it
+    tried INTEGER NOT NULL DEFAULT 0,
+    after REAL NOT NULL DEFAULT 0,
+    reason TEXT
+);
+CREATE INDEX IF NOT EXISTS result_unsent ON result(after) WHERE sent IS NULL;
+"""
+
+CUT_OFF = 20
+"""A study that a model began so often and never ended, because the process died each time, is set aside as well."""
+
+
+def short(uid: str) -> str:
+    """A study as logs name it."""
+    return hashlib.sha256(uid.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A study that a model is to answer."""
+
+    study: str
+    revision: int
+    begun: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class Line:
+    """A study as `--status` shows it."""
+
+    study: str
+    short: str
+    state: str
+    instances: int
+    unsent: int
+    sent: int
+    reason: str | None
+
+
+class Ledger:
+    """The queue. Its threads share one connection; another process may read it, and ask for a retry.
+
+    Whoever creates or removes files that it names holds `lock` from before until the transaction is committed.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.lock = threading.RLock()
+        self._connection = sqlite3.connect(file, timeout=30, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = FULL")  # a commit is on the disk when it returns
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        self._connection.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Close the file."""
+        with self.lock:
+            self._connection.close()
+
+    @contextmanager
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """A transaction: all of it or, after an exception, nothing."""
+        with self.lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Ask."""
+        with self.lock:
+            return self._connection.execute(query, values).fetchall()
+
+    # Receiving
+
+    def has(self, uid: str, sha256: str) -> bool:
+        """Whether an instance with this content is here, or is a result of ours that comes back."""
+        return bool(
+            self.rows(
+                "SELECT 1 FROM instance WHERE uid = ? AND sha256 = ? UNION SELECT 1 FROM result WHERE uid = ?",
+                *(uid, sha256, uid),
+            )
+        )
+
+    def received(self, study: str, uid: str, sha256: str) -> None:
+        """An instance is here: its study has changed, and what failed on it may be tried anew."""
+        with self.change() as tables:
+            tables.execute(
+                "INSERT INTO study (uid, revision, heard) VALUES (?, 1, ?) "
+                "ON CONFLICT (uid) DO UPDATE SET revision = revision + 1, heard = excluded.heard",
+                (study, time.time()),
+            )
+            tables.execute(
+                "INSERT OR REPLACE INTO instance (uid, study, sha256) VALUES (?, ?, ?)", (uid, study, sha256)
+            )
+            tables.execute(
+                "UPDATE answer SET begun = 0, failed = 0, after = 0, reason = NULL WHERE study = ?", (study,)
+            )
+
+    # Answering
+
+    def due(self, model: str, quiet: float, attempts: int) -> Work | None:
+        """The study that has waited longest for a model."""
+        found = self.rows(
+            "SELECT uid, study.revision, COALESCE(begun, 0), COALESCE(failed, 0) "
+            "FROM study LEFT JOIN answer ON study = uid AND model = ? "
+            "WHERE heard + ? <= ? AND NOT dropped AND COALESCE(answer.revision, 0) < study.revision "
+            "AND COALESCE(failed, 0) < ? AND COALESCE(begun, 0) < ? AND COALESCE(after, 0) <= ? "
+            "ORDER BY COALESCE(begun, 0), heard LIMIT 1",
+            *(model, quiet, time.time(), attempts, CUT_OFF, time.time()),
+        )
+        return Work(*found[0]) if found else None
+
+    def instances(self, study: str) -> list[str]:
+        """The content's SHA-256 of each of a study's instances, by their UIDs."""
+        return [sha256 for (sha256,) in self.rows("SELECT sha256 FROM instance WHERE study = ? ORDER BY uid", study)]
+
+    def begin(self, work: Work, model: str, after: float) -> None:
+        """A run begins; should the process die in it, the next is not before `after`."""
+        with self.change() as tables:
+            tables.execute(
+                "INSERT INTO answer (study, model, begun, after) VALUES (?, ?, 1, ?) "
+                "ON CONFLICT (study, model) DO UPDATE SET begun = begun + 1, after = excluded.after",
+                (work.study, model, after),
+            )
+
+    def interrupted(self, work: Work, model: str) -> None:
+        """A run was broken off on purpose and does not count."""
+        with self.change() as tables:
+            tables.execute(
+                "UPDATE answer SET begun = begun - 1, after = 0 WHERE study = ? AND model = ?", (work.study, model)
+            )
+
+    def failed(self, work: Work, model: str, after: float, reason: str, results: dict[str, str]) -> None:
+        """A run failed; what it answered nevertheless goes out."""
+        with self.change() as tables:
+            tables.execute(
+                "UPDATE answer SET failed = failed + 1, after = ?, reason = ? WHERE study = ? AND model = ?",
+                (after, reason, work.study, model),
+            )
+            self._results(tables, work, results)
+
+    def answered(self, work: Work, model: str, results: dict[str, str]) -> bool:
+        """A run ended: its results, SHA-256 by UID, are to be delivered. False, and nothing, if the study changed."""
+        with self.change() as tables:
+            now = tables.execute("SELECT revision FROM study WHERE uid = ?", (work.study,)).fetchone()
+            if now is None or now[0] != work.revision:
+                return False
+            tables.execute(
+                "UPDATE answer SET revision = ?, begun = 0, failed = 0, after = 0, reason = NULL "
+                "WHERE study = ? AND model = ?",
+                (work.revision, work.study, model),
+            )
+            self._results(tables, work, results)
+            return True
+
+    @staticmethod
+    def _results(tables: sqlite3.Connection, work: Work, results: dict[str, str]) -> None:
+        """A result that has been sent as it is stays sent; the same answer has the same UID and the same bytes."""
+        for uid, sha256 in results.items():
+            tables.execute(
+                "INSERT INTO result (uid, study, sha256) VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE "
+                "SET sha256 = excluded.sha256, sent = NULL, tried = 0, after = 0 WHERE sha256 <> excluded.sha256",
+                (uid, work.study, sha256),
+            )
+
+    # Delivering
+
+    def outbox(self, most: int) -> list[tuple[str, str, str, int]]:
+        """(UID, study, SHA-256, how often tried) of results that are to be delivered now, the oldest first."""
+        return self.rows(
+            "SELECT uid, study, sha256, tried FROM result WHERE sent IS NULL AND after <= ? "
+            "ORDER BY after, rowid LIMIT ?",
+            *(time.time(), most),
+        )
+
+    def delivered(self, uid: str) -> None:
+        """The destination has it."""
+        with self.change() as tables:
+            tables.execute("UPDATE result SET sent = ?, reason = NULL WHERE uid = ?", (time.time(), uid))
+
+    def undelivered(self, uid: str, after: float, reason: str) -> None:
+        """The destination does not have it yet."""
+        with self.change() as tables:
+            tables.execute(
+                "UPDATE result SET tried = tried + 1, after = ?, reason = ? WHERE uid = ?", (after, reason, uid)
+            )
+
+    # Keeping and forgetting
+
+    def finished(self, models: tuple[str, ...], keep: float) -> list[str]:
+        """Studies whose answers all were delivered `keep` seconds ago, and those that a human dropped."""
+        marks = ", ".join("?" * len(models))
+        answered = (
+            "SELECT COUNT(*) FROM answer WHERE answer.study = study.uid AND answer.revision = study.revision "
+            f"AND model IN ({marks})"
+        )
+        found = self.rows(
+            f"SELECT uid FROM study WHERE dropped OR (({answered}) = ? "
+            "AND NOT EXISTS (SELECT 1 FROM result WHERE result.study = study.uid AND sent IS NULL) "
+            "AND MAX(heard, COALESCE((SELECT MAX(sent) FROM result WHERE result.study = study.uid), 0)) + ? <= ?)",
+            *(*models, len(models), keep, time.time()),
+        )
+        return [uid for (uid,) in found]
+
+    def forget(self, study: str) -> None:
+        """Remove a study; of its results, their UIDs stay, so that they are known when they come back."""
+        with self.change() as tables:
+            tables.execute("DELETE FROM study WHERE uid = ?", (study,))
+            tables.execute("DELETE FROM result WHERE study = ? AND sent IS NULL", (study,))
+
+    # For a human
+
+    def lines(self, models: tuple[str, ...], quiet: float, attempts: int) -> list[Line]:
+        """Every study, the oldest first, with its state: collecting, waiting, sending, failed, or done."""
+        found = []
+        for uid, revision, heard in self.rows("SELECT uid, revision, heard FROM study ORDER BY heard"):
+            answers = {
+                model: (done, begun, failed, reason)
+                for model, done, begun, failed, reason in self.rows(
+                    "SELECT model, revision, begun, failed, reason FROM answer WHERE study = ?", uid
+                )
+            }
+            open_ = [answers.get(model, (0, 0, 0, None)) for model in models]
+            open_ = [one for one in open_ if one[0] < revision]
+            aside = [one for one in open_ if one[2] >= attempts or one[1] >= CUT_OFF]
+            [(count,)] = self.rows("SELECT COUNT(*) FROM instance WHERE study = ?", uid)
+            [(unsent, sent)] = self.rows(
+                "SELECT COALESCE(SUM(sent IS NULL), 0), COUNT(sent) FROM result WHERE study = ?", uid
+            )
+            waits = self.rows("SELECT reason FROM result WHERE study = ? AND sent IS NULL AND reason IS NOT NULL", uid)
+            if heard + quiet > time.time() and open_:
+                state = "collecting"
+            elif len(open_) > len(aside):
+                state = "waiting"
+            elif unsent:
+                state = "sending"
+            else:
+                state = "failed" if aside else "done"
+            cut = "the process died in each of its runs" if any(one[1] >= CUT_OFF for one in aside) else None
+            reason = next((one[3] for one in open_ if one[3]), None) or cut or (waits[0][0] if waits else None)
+            found.append(Line(uid, short(uid), state, count, unsent, sent, reason))
+        return found
+
+    def retry(self, study: str) -> None:
+        """Try now what failed, or waits, of a study."""
+        with self.change() as tables:
+            tables.execute("UPDATE answer SET begun = 0, failed = 0, after = 0 WHERE study = ?", (study,))
+            tables.execute("UPDATE result SET after = 0 WHERE study = ? AND sent IS NULL", (study,))
+
+    def drop(self, study: str) -> None:
+        """Have the listener forget a study and what of it has not been delivered."""
+        with self.change() as tables:
+            tables.execute("UPDATE study SET dropped = 1 WHERE uid = ?", (study,))

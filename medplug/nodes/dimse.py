@@ -39,9 +39,11 @@ def association(
 
     With `on_store`, the node may send instances of all contexts but the first over it, for C-GET (PS3.7 D.3.3.4).
     """
-    from pynetdicom import AE, build_context, build_role, evt
+    from pynetdicom import build_context, build_role, evt
 
-    ae = AE(node.calling)
+    from .entity import Entity
+
+    ae = Entity(node.calling)
     ae.acse_timeout = ae.connection_timeout = CONNECT_SECONDS
     ae.dimse_timeout = ae.network_timeout = ANSWER_SECONDS
     wanted = list(contexts)
@@ -95,7 +97,7 @@ def find(node: Address, made: Association, level: str, keys: Mapping[str, str], 
             found.append(match)
         elif code != 0:
             said = "broke off" if code is None else f"answered 0x{code:04X}"
-            raise NodeError(f"{node}: {said} when it was asked at the level {level}")
+            raise NodeError(f"{node}: {said} when {node.calling} asked it for {level}: may it ask there?")
     return found
 
 

@@ -91,14 +91,13 @@ class Answering:
         begun = time.monotonic()
         try:
             self._answer(work, choice, model)
+            _LOG.info("study %s: %s took %.1f s", short(work.study), model.model.name, time.monotonic() - begun)
         except _Stopped:
             ledger.interrupted(work, name)
         except Exception as error:
             reason = f"{type(error).__name__}: {clean(error)}"
             ledger.failed(work, name, time.time() + pause(work.failed, self._config), reason, {})
             self._say_failed(work, model, reason)
-        else:
-            _LOG.info("study %s: %s was done in %.1f s", short(work.study), model.model.name, time.monotonic() - begun)
         self._answered.set()
         return True
 

@@ -111,7 +111,7 @@ def _located(message: str) -> str:
     """msgspec's «Expected `int`, got `str` - at `$.limits.port`» with the path in front."""
     told = re.fullmatch(r"(?P<what>.*?)(?: - at `\$\.?(?P<path>.*)`)?", message, re.DOTALL)
     assert told is not None
-    what = told["what"].replace("Object contains", "has an").replace("Object missing", "lacks the")
+    what = told["what"].replace("Object missing", "lacks the")
     if unknown := re.search(r"unknown field `(.*?)`", what):
         owner: dict[str, type[msgspec.Struct]] = {
             "models[...]": ModelChoice,

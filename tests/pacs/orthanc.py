@@ -65,7 +65,7 @@ class Orthanc:
             "AuthenticationEnabled": False,
             "DicomCheckCalledAet": True,
             "DicomAlwaysAllowEcho": False,
-            "DicomModalities": {"medplug": {"AET": "MEDPLUG", "Host": "127.0.0.1", "Port": 1, "AllowGet": True}},
+            "DicomModalities": {"caller": {"AET": "MEDPLUG", "Host": "127.0.0.1", "Port": 1, "AllowGet": True}},
             "StableAge": 1,
             "Plugins": [str(PLUGINS / "libOrthancDicomWeb.so")],
             "DicomWeb": {"Enable": True},
@@ -99,10 +99,7 @@ class Orthanc:
 
     def classes(self) -> list[str]:
         """The SOP classes of all instances that it keeps, sorted."""
-        return sorted(
-            self.get(f"/instances/{one}/metadata/SopClassUid?simplify") if False else self.sop_class(one)
-            for one in self.get("/instances")
-        )
+        return sorted(map(self.sop_class, self.get("/instances")))
 
     def sop_class(self, instance: str) -> str:
         with urllib.request.urlopen(
@@ -112,5 +109,14 @@ class Orthanc:
 
 
 def needs_orthanc() -> None:
+    """Skip the test where there is no Orthanc."""
     if shutil.which("Orthanc") is None or not (PLUGINS / "libOrthancDicomWeb.so").exists():
         pytest.skip("Orthanc with its DICOMweb plugin is not installed: apt-get install orthanc orthanc-dicomweb")
+
+
+def cleared(orthanc: Orthanc) -> Orthanc:
+    """The same without an instance."""
+    for study in orthanc.get("/studies"):
+        request = urllib.request.Request(f"http://127.0.0.1:{orthanc.http}/studies/{study}", method="DELETE")
+        urllib.request.urlopen(request, timeout=20).close()
+    return orthanc

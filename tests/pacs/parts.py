@@ -237,3 +237,37 @@ longest_seconds = 1
 
 def pause(seconds: float) -> None:
     time.sleep(seconds)
+
+
+class Archive:
+    """A storage SCP in this process that notes what it gets, and answers with `status`."""
+
+    def __init__(self) -> None:
+        from pynetdicom import AE, AllStoragePresentationContexts, evt
+
+        self.port, self.status, self.got = free_port(), 0x0000, []
+        self._entity = AE("ARCHIVE")
+        self._entity.supported_contexts = AllStoragePresentationContexts
+        self._handlers = [(evt.EVT_C_STORE, self._stored)]
+        self._server = None
+
+    def _stored(self, event) -> int:
+        self.got.append(str(event.request.AffectedSOPInstanceUID))
+        return self.status
+
+    @property
+    def url(self) -> str:
+        return f"dimse://ARCHIVE@127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self._server = self._entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=self._handlers)
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.shutdown()
+            self._server = None
+
+
+def choice(site: Path, *models: str, write: str = "dicom-stub") -> str:
+    """The part of a configuration that lists models."""
+    return "".join(f'[[models]]\npath = "{site.parent / model}"\nwrite = ["{write}"]\n' for model in models)

@@ -1,0 +1,109 @@
+"""The listener's configuration: what is wrong is named by its path in the file, with the way out."""
+
+import subprocess
+
+import pytest
+from pacs.parts import MEDPLUG, Listener, environment
+
+from medplug import CallError
+from medplug.pacs.config import read_config
+
+GOOD = """
+ae_title = "LISTENER"
+port = 11112
+calling = ["PACS"]
+state = "state"
+send_to = "dimse://PACS@127.0.0.1:4242"
+[[models]]
+path = "models/xray"
+write = ["dicom-sr", "dicom-seg"]
+[models.select]
+modality = ["CR", "DX"]
+[tls]
+cert = "me.pem"
+key = "/etc/me.key"
+"""
+
+
+def test_paths_begin_at_the_files_own_folder(tmp_path):
+    (tmp_path / "listen.toml").write_text(GOOD)
+
+    config = read_config(tmp_path / "listen.toml")
+
+    assert config.state == tmp_path / "state"
+    assert config.models[0].path == tmp_path / "models" / "xray"
+    assert config.models[0].select.modality == ("CR", "DX")
+    assert config.tls is not None
+    assert (config.tls.cert, str(config.tls.key)) == (tmp_path / "me.pem", "/etc/me.key")
+    assert (config.bind, config.keep_hours, config.limits.associations) == ("127.0.0.1", 24, 20)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("port = 11112", "port = 'x'", "port: Expected `int`, got `str`"),
+        ("port = 11112", "port = 0", "port: 0 is none; 1 to 65535 are"),
+        ("port = 11112", "", "lacks the required field `port`"),
+        ("port = 11112", "prot = 11112\nport = 11112", "there is no 'prot'; there are ae_title, port, calling"),
+        ('["PACS"]', "[]", 'calling: lists nobody; list the AE titles that may call, or say "any"'),
+        ('["PACS"]', '"everybody"', "calling: "),
+        ('["PACS"]', '["PACS", "MUCH-TOO-LONG-A-TITLE"]', "calling[1]: 'MUCH-TOO-LONG-A-TITLE' is no AE title"),
+        ('"LISTENER"', '""', "ae_title: '' is no AE title"),
+        ('state = "state"', "state = 7", "state: Expected the path of a file or a folder, got 7"),
+        ('"dimse://PACS@127.0.0.1:4242"', '"PACS"', "send_to: PACS: nothing:// is no way to a node"),
+        ('["dicom-sr", "dicom-seg"]', "7", "models[0].write: Expected `array`, got `int`"),
+        ('["dicom-sr", "dicom-seg"]', "[]", "models[0].write: lists nothing"),
+        ('"dicom-seg"]', '"json"]', "models[0].write[1]: 'json' gives no DICOM"),
+        (
+            'modality = ["CR", "DX"]',
+            'modalities = ["CR"]',
+            "models[0].select: there is no 'modalities'; there are modality",
+        ),
+        ('key = "/etc/me.key"', "", "tls: lacks the required field `key`"),
+        ("[tls]", "[retry]\nattempts = 0\n[tls]", "retry.attempts: 0 is not above 0"),
+        ("[tls]", "[limits]\nassociation = 3\n[tls]", "limits: there is no 'association'; there are associations"),
+        ("[tls]", "[tls", "is no TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_by_its_path(tmp_path, before, after, message):
+    assert before in GOOD
+    (tmp_path / "listen.toml").write_text(GOOD.replace(before, after))
+
+    with pytest.raises(CallError) as caught:
+        read_config(tmp_path / "listen.toml")
+
+    assert str(caught.value).startswith(f"{tmp_path / 'listen.toml'}: ")
+    assert message in str(caught.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(CallError, match="No such file"):
+        read_config(tmp_path / "listen.toml")
+
+
+@pytest.mark.parametrize(
+    ("models", "message"),
+    [
+        ('[[models]]\npath = "nowhere"\nwrite = ["dicom-x"]', "models[0].path: "),
+        (
+            '[[models]]\npath = "{bright}"\nwrite = ["dicom-x"]',
+            "models[0].write: no writer named 'dicom-x'; for bright",
+        ),
+    ],
+)
+def test_check_says_which_model_cannot_be_used(site, tmp_path, models, message):
+    models = models.format(bright=site.parent / "bright")
+    listener = Listener(tmp_path, site, "dimse://PACS@127.0.0.1:1", models)
+
+    ran = subprocess.run(
+        [*MEDPLUG, "listen", str(listener.write()), "--check"],
+        env=environment(site),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+    assert ran.returncode == 2
+    assert message in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert not (tmp_path / "state").exists()

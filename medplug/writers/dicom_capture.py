@@ -64,7 +64,7 @@ class DicomCapture(DicomWriter):
         ds.SeriesDescription, ds.SoftwareVersions = described["series_description"], described["software_versions"]
         ds.ManufacturerModelName = described["manufacturer_model_name"]
         ds.DeviceSerialNumber = described["device_serial_number"]
-        ds.InstanceNumber = index + 1 if origin.source.slices > 1 else origin.source.instance_number
+        ds.InstanceNumber = origin.source.frames[index].number or index + 1
         ds.DerivationDescription = long_string(
             f"Result of {origin.model}, weights {origin.weights}, drawn over the image", 1024
         )

@@ -204,7 +204,7 @@ def _place_in_study(dataset: Dataset, origin: Origin) -> None:
     for keyword, value in source.module.items():
         setattr(dataset, keyword, value)
     dataset.StudyInstanceUID = source.study_uid
-    if source.body_part is not None:
+    if source.body_part is not None and origin.kind != "dicom-sr":  # General Series, and not SR Document Series
         dataset.BodyPartExamined = source.body_part
     if origin.kind in ("dicom-map", "dicom-capture"):
         if source.image_laterality is not None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..case import Case, Image
+from ..case import Case, FrameSource, Image
 from ..errors import SourceError, WriterError
 from ..sources.dicom_header import read_header
 from ..sources.dicom_values import code_string, is_uid, numbers, stated
@@ -28,11 +28,15 @@ _NOWHERE = np.diag([-1.0, 1.0, 1.0, 1.0])[[2, 1, 0, 3]]  # columns along x, rows
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """One frame that was analysed; `frame` counts from 1, None in a single-frame instance."""
+    """One frame that was analysed; `frame` counts from 1, None in a single-frame instance.
+
+    `number` is the frame, or the Instance Number of a single-frame instance, 0 where that states none.
+    """
 
     sop_class_uid: str
     sop_instance_uid: str
     frame: int | None = None
+    number: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,6 @@ class DicomSource:
     frame_of_reference: str | None
     position_reference: str
     series_number: int
-    instance_number: int
     body_part: str | None
     laterality: str | None
     image_laterality: str | None
@@ -63,6 +66,11 @@ class DicomSource:
     def key(self) -> str:
         """What was analysed, as text: equal for equal frames in equal order."""
         return " ".join(f"{one.sop_instance_uid}/{one.frame or 1}" for one in self.frames)
+
+    @property
+    def instance_number(self) -> int:
+        """The Instance Number of what is made of all frames: their lowest, so that no other file of a run counts."""
+        return max(1, min(frame.number for frame in self.frames))
 
     @property
     def to_patient(self) -> NDArray[np.float64]:
@@ -97,30 +105,22 @@ def source_of(case: Case) -> DicomSource:
             headers[path] = read_header(path).dataset
     first_path = next(iter(paths))
     first, name = headers[first_path], name_of(first_path)
+    if len(case.image.frames) != (case.image.shape[0] if len(case.image.shape) == 3 else 1):
+        raise WriterError(f"{name}: its slices were resampled and are no frames of a file; no object was written")
     with _naming(name):
         module = _module(first, name)
         study, series = (_uid_of(first, keyword, name) for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
         for path, header in headers.items():
             _check_same(header, name_of(path), module, study)
-        frames = tuple(
-            SourceFrame(
-                _uid_of(headers[frame.path], "SOPClassUID", name_of(frame.path)),
-                _uid_of(headers[frame.path], "SOPInstanceUID", name_of(frame.path)),
-                frame.frame,
-            )
-            for frame in case.image.frames
-        )
-        multi = frames[0].frame if len(frames) == 1 else None
         return DicomSource(
             image=case.image,
-            frames=frames,
+            frames=tuple(_frame(one, headers[one.path]) for one in case.image.frames),
             module=module,
             study_uid=study,
             series_uid=series,
             frame_of_reference=_frame_of_reference(first, case.image, series),
             position_reference=spare(first, "PositionReferenceIndicator"),
             series_number=_number(first, "SeriesNumber"),
-            instance_number=multi or (_number(first, "InstanceNumber") if len(headers) == 1 else 0) or 1,
             body_part=_coded(first, "BodyPartExamined"),
             laterality=_coded(first, "Laterality", {"L", "R"}),
             image_laterality=_coded(first, "ImageLaterality", {"L", "R", "U", "B"}),
@@ -128,6 +128,16 @@ def source_of(case: Case) -> DicomSource:
             slice_thickness=_slice_thickness(first),
             lossy=_lossy(headers.values()),
         )
+
+
+def _frame(frame: FrameSource, header: Dataset) -> SourceFrame:
+    name = name_of(frame.path)
+    return SourceFrame(
+        _uid_of(header, "SOPClassUID", name),
+        _uid_of(header, "SOPInstanceUID", name),
+        frame.frame,
+        frame.frame or _number(header, "InstanceNumber"),
+    )
 
 
 @contextmanager

@@ -84,7 +84,7 @@ class DicomWriter(Writer):
             _LOG.warning(
                 "%s of %s: %s\n%s", self.name, source, type(error).__name__, "".join(format_tb(error.__traceback__))
             )
-            self._failed.append(f"{source}: its header makes no valid object ({type(error).__name__})")
+            self._failed.append(f"{source}: no valid object can be made of it ({type(error).__name__})")
         else:
             for word, content in made:
                 self._files.put(self._files.file(self._count, word), content)

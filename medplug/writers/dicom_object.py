@@ -7,6 +7,7 @@ case; nothing of the patient passes through a library that logs; and highdicom c
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -186,7 +187,8 @@ def _items(dataset: Dataset) -> Iterator[Dataset]:
 def _referring(items: Any, frames: dict[str, SourceFrame]) -> list[Dataset]:
     """The same references to real instances, one for each instance, with the frames of a multi-frame one."""
     found: dict[str, tuple[Dataset, list[int]]] = {}
-    for item in items:
+    for shared in items:
+        item = deepcopy(shared)  # highdicom puts one item into several sequences
         frame = frames[str(item.ReferencedSOPInstanceUID)]
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = frame.sop_class_uid, frame.sop_instance_uid
         _, numbers = found.setdefault(frame.sop_instance_uid, (item, []))

@@ -116,6 +116,7 @@ def test_a_map_read_back_holds_the_very_values(tmp_path, test_data, source):
     [file] = written(tmp_path / "out", session, [answer])["dicom-map"]
 
     read = hd.imread(file)
+    assert read.pixel_array.dtype == np.float32  # decoded by pydicom: highdicom alone asks floats for their sign
     values = np.atleast_3d(answer.result.prediction.map.T).T
     for number, item in enumerate(read.PerFrameFunctionalGroupsSequence, start=1):
         [one] = item.DerivationImageSequence[0].SourceImageSequence
@@ -163,7 +164,9 @@ def test_a_report_gives_each_label_its_code_probability_verdict_and_frame(tmp_pa
     algorithm = {str(item.ConceptNameCodeSequence[0].CodeMeaning): item.TextValue for item in texts(report)}
     assert algorithm["Algorithm Name"] == "halves"
     assert algorithm["Algorithm Version"] == "1.0"
-    assert session.loaded.preprocessing.plan_id in str(report)
+    said = [item.TextValue for item in texts(report)]
+    assert f"preprocessing: {session.loaded.preprocessing.plan_id}" in said
+    assert "weights SHA-256: none stored" in said
 
 
 def texts(dataset):

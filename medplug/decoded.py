@@ -70,8 +70,11 @@ def _finite(values: Iterable[Any]) -> bool:
     )
 
 
-def to_source(prediction: Prediction, grid: Grid) -> Prediction:
-    """Carry what a prediction says by place from the model's grid back to the source's pixels."""
+def to_source(prediction: Prediction, grid: Grid, keep_probabilities: bool = False) -> Prediction:
+    """Carry what a prediction says by place from the model's grid back to the source's pixels.
+
+    A segmentation's probabilities are large: they become its mask and, only if they are wanted, stay beside it.
+    """
     if isinstance(prediction, Anomaly):
         parts = {
             name: restore(grid, array[None])[0]
@@ -82,5 +85,6 @@ def to_source(prediction: Prediction, grid: Grid) -> Prediction:
     if isinstance(prediction, Segmentation) and prediction.probabilities is not None:
         # Linear first, then the largest, since labels must not be averaged. Outside the frame all are 0: background.
         carried = restore(grid, prediction.probabilities)
-        return replace(prediction, mask=carried.argmax(axis=0).astype(np.uint8), probabilities=None)
+        mask = carried.argmax(axis=0).astype(np.uint8)
+        return replace(prediction, mask=mask, probabilities=carried if keep_probabilities else None)
     return prediction

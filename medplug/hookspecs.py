@@ -14,7 +14,10 @@ if TYPE_CHECKING:
     from .writers import Writer
 
 PROJECT = "medplug"
-OWN_WRITERS = ("json", "html", "png", "dicom")
+OWN_WRITERS = (
+    *("json", "html", "png", "dicom"),
+    *("dicom-sr", "dicom-seg", "dicom-seg-fractional", "dicom-map", "dicom-capture"),
+)
 """The names of medplug's own writers, which no plugin's may bear."""
 
 hookspec = pluggy.HookspecMarker(PROJECT)

@@ -64,7 +64,7 @@ class Segmentation(_Struct, frozen=True, tag="segmentation"):
     """A label for each pixel: `mask` holds 0 for background and n for `labels[n - 1]`, on the source's grid.
 
     A plugin's `decode` gives `probabilities` [1 + labels, ...] on the model's grid, background first; the session
-    carries them back and takes the largest.
+    carries them back, takes the largest, and keeps them only where it is asked to.
     """
 
     labels: tuple[str, ...]

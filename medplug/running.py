@@ -24,12 +24,16 @@ OnAnswer = Callable[[Answer], None]
 
 @dataclass(frozen=True)
 class Summary:
-    """How a run ended: counts of results by kind, and the folder that holds them."""
+    """How a run ended: counts of results by kind, and the folder that holds them.
+
+    `notes` are sentences about what was not written and is no error, such as objects for what is no DICOM.
+    """
 
     output: Path
     answered: int
     refused: int
     skipped: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ def run(
     host = discover()
     session = Session(model, device, batch_size)
     cases = sources.read(source, session.loaded.contract.unit, extra=host.sources(), leave_out=Path(output))
-    answers = session.answer(cases, explanations=explanations)
+    probabilities = any(writer.wants_probabilities for name, writer in _known(host).items() if name in write)
+    answers = session.answer(cases, explanations=explanations, keep_probabilities=probabilities)
     return _write(host, session.loaded, answers, _names(source), Path(output), write, overwrite, on_answer)
 
 
@@ -148,6 +153,8 @@ def _write(
     host.notify("medplug_run_started", model=name, sources=names)
     with ExitStack() as stack:
         writers = [stack.enter_context(_Guarded(writer(output, loaded))) for writer in offered]
+        for guarded in writers:
+            guarded.writer.alongside([other.writer for other in writers])
 
         def clear_others(kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
             """Before the writers publish, so that nothing of theirs is removed; and not for a call that was wrong."""
@@ -167,14 +174,14 @@ def _write(
     problems += [writer.failure for writer in writers if writer.failure is not None]
     if problems:
         raise WriterError(f"{'; '.join(problems)}. What the other writers made is in {output}")
-    return Summary(output, **counts)
+    return Summary(output, **counts, notes=tuple(note for guarded in writers for note in guarded.writer.notes))
 
 
 class _Guarded:
     """A writer whose failure costs only its own files: it is discarded, and said at the end of the run."""
 
     def __init__(self, writer: Writer) -> None:
-        self._writer = writer
+        self.writer = writer
         self.failure: str | None = None
         self._taken = 0
 
@@ -183,22 +190,22 @@ class _Guarded:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if kind is not None and not self._taken:
-            self._writer.discard()  # a call that was wrong from the start must not replace an earlier run's results
+            self.writer.discard()  # a call that was wrong from the start must not replace an earlier run's results
         elif self.failure is None:  # also when the run itself failed: what was answered is kept
-            self._guard(self._writer.close)
+            self._guard(self.writer.close)
 
     def write(self, answer: Answer) -> None:
         """Pass an answer on, unless the writer has failed before."""
         if self.failure is None:
             self._taken += 1
-            self._guard(lambda: self._writer.write(answer))
+            self._guard(lambda: self.writer.write(answer))
 
     def _guard(self, act: Callable[[], None]) -> None:
         try:
             act()
         except Exception as error:
-            self.failure = f"the writer {self._writer.name!r} failed: {error}"
-            self._writer.discard()
+            self.failure = f"the writer {self.writer.name!r} failed: {error}"
+            self.writer.discard()
 
 
 def _clear(others: Sequence[type[Writer]], output: Path) -> list[str]:

@@ -65,6 +65,14 @@ class _Pending:
     prepared: Future[Prepared | Refused] | None = None
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What is wanted beside the answers themselves."""
+
+    explanations: bool | str
+    probabilities: bool
+
+
 class Session:
     """A model on a device, ready to answer. Threads may share it: nothing in it changes after it is made.
 
@@ -115,14 +123,19 @@ class Session:
         """As `run`, each result together with its case."""
         return self.answer(sources.read(source, self.loaded.contract.unit), explanations=explanations)
 
-    def answer(self, cases: Iterable[Case | Rejected], *, explanations: bool | str = False) -> Iterator[Answer]:
-        """As `answers`, for cases that have been read already."""
+    def answer(
+        self, cases: Iterable[Case | Rejected], *, explanations: bool | str = False, keep_probabilities: bool = False
+    ) -> Iterator[Answer]:
+        """As `answers`, for cases that have been read already.
+
+        `keep_probabilities` leaves a segmentation its probabilities, on the source's grid, beside its mask.
+        """
         model = self.loaded.model
         check_takes_images(model.name, model.task)
         if explanations:
             explain.check(model, self.network)
         check_label(explanations, self.loaded.labels)
-        return self._stream(cases, explanations)
+        return self._stream(cases, _Asked(explanations, keep_probabilities))
 
     def generate(self, count: int, seed: int = 0) -> Iterator[Result]:
         """Make `count` synthetic images from `seed`; image i is the same whatever `count` is."""
@@ -172,15 +185,15 @@ class Session:
             raise CallError(f"one image is wanted and the source holds {len(results)}: use run")
         return results[0]
 
-    def _stream(self, cases: Iterable[Case | Rejected], explanations: bool | str) -> Iterator[Answer]:
+    def _stream(self, cases: Iterable[Case | Rejected], asked: _Asked) -> Iterator[Answer]:
         queue: deque[_Pending] = deque()
         with ThreadPoolExecutor(self.workers, thread_name_prefix="medplug-prepare") as pool:
             for case in cases:
                 queue.append(self._admit(case, pool))
                 if len(queue) > 4 * self.batch_size:
-                    yield self._next(queue, explanations)
+                    yield self._next(queue, asked)
             while queue:
-                yield self._next(queue, explanations)
+                yield self._next(queue, asked)
 
     def _admit(self, case: Case | Rejected, pool: ThreadPoolExecutor) -> _Pending:
         if isinstance(case, Rejected):
@@ -190,15 +203,15 @@ class Session:
             return _Pending(case, self._result(case.reference, refused))
         return _Pending(case, prepared=pool.submit(prepare_or_refuse, self.pipeline, case))
 
-    def _next(self, queue: deque[_Pending], explanations: bool | str) -> Answer:
+    def _next(self, queue: deque[_Pending], asked: _Asked) -> Answer:
         """Finish the first of the queue, together with as many of its shape as one batch takes."""
         if queue[0].result is None:
-            self._settle(queue, explanations)
+            self._settle(queue, asked)
         pending = queue.popleft()
         assert pending.result is not None
         return Answer(pending.case, pending.result)
 
-    def _settle(self, queue: deque[_Pending], explanations: bool | str) -> None:
+    def _settle(self, queue: deque[_Pending], asked: _Asked) -> None:
         together: list[tuple[_Pending, Prepared]] = []
         for pending in queue:
             if pending.result is not None or pending.prepared is None or pending.case is None:
@@ -212,14 +225,14 @@ class Session:
                 together.append((pending, prepared))
             if len(together) == self.batch_size:
                 break
-        answered = self._infer_each([prepared for _, prepared in together], explanations)
+        answered = self._infer_each([prepared for _, prepared in together], asked)
         for (pending, _), result in zip(together, answered, strict=True):
             pending.result, pending.prepared = result, None
 
-    def _infer_each(self, prepared: Sequence[Prepared], explanations: bool | str) -> list[Result]:
+    def _infer_each(self, prepared: Sequence[Prepared], asked: _Asked) -> list[Result]:
         """Answer a batch; when its plugin raises, answer case by case, so that only the case that raises is lost."""
         try:
-            return self._infer(prepared, explanations)
+            return self._infer(prepared, asked)
         except CallError:
             raise
         except Exception as error:
@@ -228,9 +241,9 @@ class Session:
                 _LOG.warning("%s failed on %s", name, prepared[0].case.reference.source, exc_info=True)
                 reason = f"the plugin {name} failed on this image: {type(error).__name__}: {clean(error)}"
                 return [self._result(prepared[0].case.reference, Refused(code="failed", reason=reason))]
-        return [result for one in prepared for result in self._infer_each([one], explanations)]
+        return [result for one in prepared for result in self._infer_each([one], asked)]
 
-    def _infer(self, prepared: Sequence[Prepared], explanations: bool | str) -> list[Result]:
+    def _infer(self, prepared: Sequence[Prepared], asked: _Asked) -> list[Result]:
         import torch
 
         model = self.loaded.model
@@ -247,11 +260,12 @@ class Session:
             else operate(outcome, self.loaded.calibration, self.loaded.thresholds)
             for outcome in (checked(prediction, model) for prediction in decoded)
         ]
-        maps = self._explanations(batch, outcomes, explanations) if explanations else [None] * len(outcomes)
+        wanted = asked.explanations
+        maps = self._explanations(batch, outcomes, wanted) if wanted else [None] * len(outcomes)
         return [
             self._result(
                 one.case.reference,
-                outcome if isinstance(outcome, Refused) else to_source(outcome, one.grid),
+                outcome if isinstance(outcome, Refused) else to_source(outcome, one.grid, asked.probabilities),
                 unverified=self.loaded.contract.unverified(one.case),
                 explanation=None if made is None else replace(made, map=restore(one.grid, made.map[None])[0]),
             )

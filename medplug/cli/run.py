@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     default="json,html",
     show_default=True,
     metavar="NAME,...",
-    help="What to write: json, html, and plugins' own.",
+    help="What to write: json, html, dicom-sr, dicom-seg, dicom-seg-fractional, dicom-map, dicom-capture, "
+    "and plugins' own.",
 )
 @click.option("--explain", is_flag=True, help="Add a map of where the model looked.")
 @click.option("--label", metavar="LABEL", help="With --explain: the label to explain, instead of the model's answer.")
@@ -91,6 +92,8 @@ def command(
         f"written to {summary.output}",
         markup=False,
     )
+    for note in summary.notes:
+        err.print(note, markup=False)
     ctx.exit(1 if summary.refused else 0)
 
 

@@ -14,12 +14,7 @@ from ..model_folder import LoadedModel, Threshold
 from ..operating import ANOMALOUS
 from ..result import Anomaly, Classification, Explanation, Regression, Result, Segmentation
 from .html_page import number, percent
-from .pictures import Shown, grey, heat, middle_slice, outlines, try_show
-
-LABEL_COLOURS = np.array(
-    [(45, 212, 191), (251, 146, 60), (129, 140, 248), (250, 204, 21), (244, 114, 182), (163, 230, 53)], np.uint8
-)
-"""Seen on black, grey and white alike; the template names them k0 to k5."""
+from .pictures import LABEL_COLOURS, Shown, grey, heat, middle_slice, outlines, try_show
 
 
 @dataclass(frozen=True)

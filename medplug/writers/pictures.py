@@ -93,6 +93,18 @@ def _size(image: Image, longest: int) -> tuple[int, int]:
     return max(1, round(tall * scale)), max(1, round(wide * scale))
 
 
+LABEL_COLOURS = np.array(
+    [(45, 212, 191), (251, 146, 60), (129, 140, 248), (250, 204, 21), (244, 114, 182), (163, 230, 53)], np.uint8
+)
+"""Seen on black, grey and white alike; the report's template names them k0 to k5."""
+
+
+def label_colour(index: int) -> tuple[int, int, int]:
+    """Return the RGB of the label with this index, from 0."""
+    red, green, blue = LABEL_COLOURS[index % len(LABEL_COLOURS)].tolist()
+    return red, green, blue
+
+
 # Points of matplotlib's "inferno", which rises evenly in lightness for every eye (CC0).
 INFERNO = (
     (0, 0, 4),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self
@@ -20,6 +21,8 @@ class Writer(ABC):
     """
 
     name: ClassVar[str]
+    wants_probabilities: ClassVar[bool] = False
+    """Whether it writes a segmentation's probabilities, which are kept only for such a writer: they are large."""
 
     @classmethod
     def suits(cls, task: Task) -> bool:
@@ -38,6 +41,14 @@ class Writer(ABC):
         self.folder = Path(folder)
         self.loaded = loaded
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    def alongside(self, writers: Sequence[Writer]) -> None:  # noqa: B027  # few refer to each other
+        """Learn of all writers of the run, before the first answer: for objects that refer to one another's."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know at the end of the run and is no error, in sentences."""
+        return ()
 
     @abstractmethod
     def write(self, answer: Answer) -> None:

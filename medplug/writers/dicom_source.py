@@ -1,0 +1,238 @@
+"""What a result's objects take over from the study: patient, study, the frames analysed, and where these lie."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..case import Case, FrameSource, Image
+from ..errors import SourceError, WriterError
+from ..sources.dicom_header import read_header
+from ..sources.dicom_values import code_string, is_uid, numbers, stated
+from ..sources.refusal import name_of, reading
+from .dicom_identity import uid
+from .dicom_text import identifying, spare
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+
+_NOWHERE = np.diag([-1.0, 1.0, 1.0, 1.0])[[2, 1, 0, 3]]  # columns along x, rows along y, slices along -z
+
+
+@dataclass(frozen=True)
+class SourceFrame:
+    """One frame that was analysed; `frame` counts from 1, None in a single-frame instance.
+
+    `number` is the frame, or the Instance Number of a single-frame instance, 0 where that states none.
+    """
+
+    sop_class_uid: str
+    sop_instance_uid: str
+    frame: int | None = None
+    number: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class DicomSource:
+    """The DICOM that a case was read from.
+
+    `module` holds the Patient and General Study modules to write (PS3.3 C.7.1.1, C.7.2.1), checked value by value.
+    `frames` has one entry a slice of `image`, in order. `frame_of_reference` is None where the pixels have no place.
+    """
+
+    image: Image
+    frames: tuple[SourceFrame, ...]
+    module: dict[str, str]
+    study_uid: str
+    series_uid: str
+    frame_of_reference: str | None
+    position_reference: str
+    series_number: int
+    body_part: str | None
+    laterality: str | None
+    image_laterality: str | None
+    patient_orientation: tuple[str, ...]
+    slice_thickness: float | None
+    lossy: dict[str, Any]
+
+    @cached_property
+    def key(self) -> str:
+        """What was analysed, as text: equal for equal frames in equal order."""
+        return " ".join(f"{one.sop_instance_uid}/{one.frame or 1}" for one in self.frames)
+
+    @property
+    def instance_number(self) -> int:
+        """The Instance Number of what is made of all frames: their lowest, so that no other file of a run counts."""
+        return max(1, min(frame.number for frame in self.frames))
+
+    @property
+    def to_patient(self) -> NDArray[np.float64]:
+        """[4, 4]: index to LPS mm; index to pixels of a plane that lies nowhere where `frame_of_reference` is None."""
+        if self.frame_of_reference is None or self.image.to_patient is None:
+            return _NOWHERE
+        return self.image.to_patient
+
+    @property
+    def slices(self) -> int:
+        """How many planes there are."""
+        return self.image.shape[0] if len(self.image.shape) == 3 else 1
+
+    @property
+    def instances(self) -> dict[str, tuple[str, list[int]]]:
+        """SOP Instance UID -> SOP Class UID and the frames, in order; no frames for single-frame instances."""
+        found: dict[str, tuple[str, list[int]]] = {}
+        for one in self.frames:
+            _, frames = found.setdefault(one.sop_instance_uid, (one.sop_class_uid, []))
+            if one.frame is not None:
+                frames.append(one.frame)
+        return found
+
+
+@lru_cache(maxsize=1)  # the writers of a run ask one after another
+def source_of(case: Case) -> DicomSource:
+    """Read the headers of a case's files again. `WriterError` names the file beside which no object can stand."""
+    paths = dict.fromkeys(frame.path for frame in case.image.frames)
+    headers: dict[str, Dataset] = {}
+    for path in paths:
+        with _naming(name_of(path)):
+            headers[path] = read_header(path).dataset
+    first_path = next(iter(paths))
+    first, name = headers[first_path], name_of(first_path)
+    if len(case.image.frames) != (case.image.shape[0] if len(case.image.shape) == 3 else 1):
+        raise WriterError(f"{name}: its slices were resampled and are no frames of a file; no object was written")
+    with _naming(name):
+        module = _module(first, name)
+        study, series = (_uid_of(first, keyword, name) for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
+        for path, header in headers.items():
+            _check_same(header, name_of(path), module, study)
+        return DicomSource(
+            image=case.image,
+            frames=tuple(_frame(one, headers[one.path]) for one in case.image.frames),
+            module=module,
+            study_uid=study,
+            series_uid=series,
+            frame_of_reference=_frame_of_reference(first, case.image, series),
+            position_reference=spare(first, "PositionReferenceIndicator"),
+            series_number=_number(first, "SeriesNumber"),
+            body_part=_coded(first, "BodyPartExamined"),
+            laterality=_coded(first, "Laterality", {"L", "R"}),
+            image_laterality=_coded(first, "ImageLaterality", {"L", "R", "U", "B"}),
+            patient_orientation=_patient_orientation(first),
+            slice_thickness=_slice_thickness(first),
+            lossy=_lossy(headers.values()),
+        )
+
+
+def _frame(frame: FrameSource, header: Dataset) -> SourceFrame:
+    name = name_of(frame.path)
+    return SourceFrame(
+        _uid_of(header, "SOPClassUID", name),
+        _uid_of(header, "SOPInstanceUID", name),
+        frame.frame,
+        frame.frame or _number(header, "InstanceNumber"),
+    )
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Whatever a strange value does to pydicom is said of the file."""
+    try:
+        with reading(name):
+            yield
+    except SourceError as error:
+        raise WriterError(str(error)) from error
+
+
+def _module(header: Dataset, name: str) -> dict[str, str]:
+    """Patient and study: what identifies them is taken over whole or not at all, the rest where it is valid."""
+    module = {keyword: identifying(header, keyword, name) for keyword in _IDENTIFYING}
+    module |= {keyword: spare(header, keyword) for keyword in _TYPE_2}
+    module |= {keyword: value for keyword in _TYPE_3 if (value := spare(header, keyword))}
+    if module["PatientSex"] not in ("M", "F", "O"):  # PS3.3 C.7.1.1
+        module["PatientSex"] = ""
+    if not module["IssuerOfPatientID"]:
+        del module["IssuerOfPatientID"]
+    if (method := spare(header, "DeidentificationMethod")) and spare(header, "PatientIdentityRemoved") == "YES":
+        module |= {"PatientIdentityRemoved": "YES", "DeidentificationMethod": method}
+    return module
+
+
+_IDENTIFYING = ("PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber")
+_TYPE_2 = ("PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID", "ReferringPhysicianName")
+_TYPE_3 = ("StudyDescription", "PatientAge", "PatientWeight", "PatientSize")
+
+
+def _uid_of(header: Dataset, keyword: str, name: str) -> str:
+    found = str(stated(header, keyword) or "")
+    if not found:
+        raise WriterError(f"{name}: states no {keyword}, so that nothing can refer to it; no object was written")
+    if not is_uid(found):
+        raise WriterError(f"{name}: its {keyword} is no unique identifier (PS3.5 9.1); no object was written")
+    return found
+
+
+def _check_same(header: Dataset, name: str, module: dict[str, str], study: str) -> None:
+    """One volume is of one patient and one study: nothing else may stand in one object."""
+    if str(stated(header, "StudyInstanceUID") or "") != study:
+        raise WriterError(f"{name}: is of another study than the slices beside it; no object was written")
+    if identifying(header, "PatientID", name) != module["PatientID"]:
+        raise WriterError(f"{name}: is of another patient than the slices beside it; no object was written")
+
+
+def _frame_of_reference(header: Dataset, image: Image, series: str) -> str | None:
+    if image.to_patient is None:
+        return None
+    found = str(stated(header, "FrameOfReferenceUID") or "")
+    # Positions without a frame of reference hold within their series, and nowhere else.
+    return found if is_uid(found) else uid("frame of reference", series)
+
+
+def _number(header: Dataset, keyword: str) -> int:
+    found = numbers(header, keyword)
+    return int(found[0]) if len(found) == 1 and 0 < found[0] < 10**7 else 0
+
+
+def _coded(header: Dataset, keyword: str, values: set[str] | None = None) -> str | None:
+    """A code string (CS, PS3.5 6.2) that is one, and one of `values`."""
+    found = code_string(header, keyword)
+    if found is None or len(found) > 16 or not all(c.isalnum() or c in " _" for c in found):
+        return None
+    return found if values is None or found in values else None
+
+
+def _patient_orientation(header: Dataset) -> tuple[str, ...]:
+    """The directions of row and column, PS3.3 C.7.6.1.1.1; empty where they are not stated."""
+    found = stated(header, "PatientOrientation")
+    if isinstance(found, str) or found is None or len(found) != 2:
+        return ()
+    words = tuple(str(word).strip() for word in found)
+    return words if all(0 < len(word) <= 16 and word.isalpha() and word.isupper() for word in words) else ()
+
+
+def _slice_thickness(header: Dataset) -> float | None:
+    """In mm, of the instance or of an enhanced one's first frame."""
+    holders = [header]
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in list(stated(header, keyword) or [])[:1]:
+            holders += list(stated(group, "PixelMeasuresSequence") or [])[:1]
+    return next((mm for holder in holders for mm in numbers(holder, "SliceThickness") if mm > 0), None)
+
+
+def _lossy(headers: Iterable[Dataset]) -> dict[str, Any]:
+    """Lossy compression is never undone: what is derived says so too (PS3.3 C.7.6.1.1.5)."""
+    for header in headers:
+        if spare(header, "LossyImageCompression") == "01":
+            ratios = [round(ratio, 4) for ratio in numbers(header, "LossyImageCompressionRatio")]
+            method = code_string(header, "LossyImageCompressionMethod")
+            found: dict[str, Any] = {"LossyImageCompression": "01"}
+            if ratios and method and len(ratios) == 1:
+                found |= {"LossyImageCompressionRatio": ratios[0], "LossyImageCompressionMethod": method[:16]}
+            return found
+    return {"LossyImageCompression": "00"}

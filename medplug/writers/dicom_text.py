@@ -1,0 +1,68 @@
+"""Text for DICOM elements: what a header says, checked before it is written again, and what others call things."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableSequence
+from typing import TYPE_CHECKING
+
+from ..errors import WriterError
+from ..sources.dicom_values import stated
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+_LENGTH = {"SH": 16, "LO": 64, "CS": 16, "AS": 4, "DA": 8, "TM": 16, "DS": 16, "PN": 64}
+_FORM = {
+    "AS": re.compile(r"\d{3}[DWMY]"),
+    "CS": re.compile(r"[A-Z0-9_ ]*"),
+    "DA": re.compile(r"\d{4}(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])"),
+    "TM": re.compile(r"([01]\d|2[0-3])([0-5]\d([0-5]\d(\.\d{1,6})?)?)?"),
+    "DS": re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"),
+}
+"""Character repertoire and form by VR, PS3.5 6.2."""
+
+
+def identifying(header: Dataset, keyword: str, name: str) -> str:
+    """Return a value by which a patient or a study is known, empty where there is none; `WriterError` if it is broken.
+
+    It is never mended: an object with another identifier would stand beside another patient's images.
+    """
+    text, valid = _checked(header, keyword)
+    if not valid:
+        raise WriterError(f"{name}: its {keyword} is not valid (PS3.5 6.2) and cannot be copied; no object was written")
+    return text
+
+
+def spare(header: Dataset, keyword: str) -> str:
+    """Return a value that may also be missing: empty where it is absent or not valid."""
+    text, valid = _checked(header, keyword)
+    return text if valid else ""
+
+
+def long_string(text: str, length: int = 64) -> str:
+    r"""Return any text as a Long String or, with `length` 16, a Short String (PS3.5 6.2): no \, no controls."""
+    plain = "".join(c if c.isprintable() and c != "\\" else " " for c in text).strip()
+    return plain if len(plain) <= length else plain[: length - 3].rstrip() + "..."
+
+
+def _checked(header: Dataset, keyword: str) -> tuple[str, bool]:
+    """The text of an element of one value, and whether its VR allows it."""
+    from pydicom.datadict import dictionary_VR
+
+    try:
+        value = stated(header, keyword)
+        if isinstance(value, MutableSequence):  # several, where the element has one
+            return "", False
+        text = "" if value is None else str(value).strip()
+    except Exception:  # an encoding or a number that pydicom cannot make sense of
+        return "", False
+    vr = dictionary_VR(keyword)
+    if vr == "PN":
+        groups = text.split("=")
+        valid = len(groups) <= 3 and all(len(group) <= 64 and group.count("^") <= 4 for group in groups)
+    else:
+        valid = len(text) <= _LENGTH[vr] and (not text or vr not in _FORM or bool(_FORM[vr].fullmatch(text)))
+    # U+FFFD stands for bytes that its character set does not have.
+    clean = all(c.isprintable() and c not in "\\\ufffd" for c in text)
+    return text, valid and clean

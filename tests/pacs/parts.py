@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,21 +17,17 @@ from pydicom.uid import generate_uid
 MEDPLUG = [sys.executable, "-P", "-c", "from medplug.cli import main; main()"]
 
 PLUGIN = '''
-import hashlib
-import time
+import os
 from pathlib import Path
 
 import torch
-from pydicom import dcmread
 from torch import nn
 
 import medplug
-from medplug.model import Task
-from medplug.writers import Writer
 
 
 class Bright(medplug.Model):
-    """Segments what is bright. Fails where a file `poison` lies beside the state folder, and is slow if it says so."""
+    """Segments what is bright. Fails where a file `poison` lies in the state folder."""
 
     name, version, task = "bright", "1.0", medplug.Task.SEGMENTATION
 
@@ -43,8 +38,7 @@ class Bright(medplug.Model):
         return nn.Identity()
 
     def decode(self, output, batch):
-        state = Path(__import__("os").environ.get("MEDPLUG_STATE", "nowhere"))
-        if (state / "poison").exists():
+        if Path(os.environ.get("MEDPLUG_STATE", "nowhere"), "poison").exists():
             raise ValueError("poisoned")
         above = output["output"][:, 0]
         stacked = torch.stack([1 - above, above], dim=1)
@@ -66,46 +60,10 @@ class Loud(medplug.Model):
         return [medplug.Anomaly(score=float(one.max()), map=one[0].numpy()) for one in output["output"]]
 
 
-class Stub(Writer):
-    """A secondary capture whose UID follows from its source and its model."""
-
-    name = "dicom-stub"
-
-    def __init__(self, folder, loaded):
-        super().__init__(folder, loaded)
-        self.made = {}
-
-    def write(self, answer):
-        if not answer.result.answered:
-            return
-        from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
-
-        dataset = dcmread(answer.case.image.frames[0].path)
-        source = dataset.SOPInstanceUID
-        uid = generate_uid(entropy_srcs=[self.loaded.model.name, source])
-        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = uid
-        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-        dataset.SeriesInstanceUID = generate_uid(entropy_srcs=[uid])
-        dataset.Manufacturer = "medplug"
-        self.made[uid] = dataset
-
-    def close(self):
-        (self.folder / self.name).mkdir()
-        for uid, dataset in self.made.items():
-            dataset.save_as(self.folder / self.name / f"{uid}.dcm")
-
-    def discard(self):
-        self.made = {}
-
-
 @medplug.hookimpl
 def medplug_register_models():
     return [Bright, Loud]
 
-
-@medplug.hookimpl
-def medplug_register_writers():
-    return [Stub]
 '''
 
 SAVE = """
@@ -235,10 +193,6 @@ longest_seconds = 1
         )
 
 
-def pause(seconds: float) -> None:
-    time.sleep(seconds)
-
-
 class Archive:
     """A storage SCP in this process that notes what it gets, and answers with `status`."""
 
@@ -268,6 +222,6 @@ class Archive:
             self._server = None
 
 
-def choice(site: Path, *models: str, write: str = "dicom-stub") -> str:
-    """The part of a configuration that lists models."""
-    return "".join(f'[[models]]\npath = "{site.parent / model}"\nwrite = ["{write}"]\n' for model in models)
+def choice(site: Path, **models: list[str]) -> str:
+    """The part of a configuration that lists models and what each writes."""
+    return "".join(f'[[models]]\npath = "{site.parent / model}"\nwrite = {write}\n' for model, write in models.items())

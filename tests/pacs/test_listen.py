@@ -1,7 +1,6 @@
 """The listener as a process: what it acknowledges survives a kill, and what it answers reaches the archive once."""
 
 import contextlib
-import random
 import resource
 import socket
 import sqlite3
@@ -34,7 +33,9 @@ def archive() -> Iterator[Archive]:
 @pytest.fixture(scope="module")
 def shared(site, tmp_path_factory) -> Iterator[Listener]:
     """A listener that runs, and that its callers annoy."""
-    made = Listener(tmp_path_factory.mktemp("shared"), site, "dimse://ARCHIVE@127.0.0.1:1", choice(site, "bright"))
+    made = Listener(
+        tmp_path_factory.mktemp("shared"), site, "dimse://ARCHIVE@127.0.0.1:1", choice(site, bright=["dicom-seg"])
+    )
     made.more = "[limits]\nsilent_seconds = 3\nassociations = 4"
     made.start()
     yield made
@@ -44,7 +45,7 @@ def shared(site, tmp_path_factory) -> Iterator[Listener]:
 @pytest.fixture
 def listener(site, archive, tmp_path) -> Iterator[Listener]:
     """A listener that has not been started."""
-    made = Listener(tmp_path / "listener", site, archive.url, choice(site, "bright"))
+    made = Listener(tmp_path / "listener", site, archive.url, choice(site, bright=["dicom-seg"]))
     yield made
     if made.stop() not in (0, -1):
         raise AssertionError(made.log)
@@ -106,33 +107,6 @@ def kept(listener: Listener) -> set[str]:
         rows = tables.execute("SELECT uid, sha256 FROM instance").fetchall()
     files = {file.name: file for file in (state / "studies").rglob("*") if file.is_file()}
     return {uid for uid, sha256 in rows if dcmread(files[sha256]).SOPInstanceUID == uid}
-
-
-def test_ten_kills_at_random_moments_lose_nothing(listener, archive, tmp_path):
-    folders = [tmp_path / f"{number}" for number in range(10)]
-    wanted = {folder: study(folder, slices=2) for folder in folders}
-    generator = random.Random(4)
-    waiting = list(folders)
-    for _ in range(10):
-        listener.start()
-        end = time.monotonic() + generator.uniform(0.2, 3)
-        while waiting and time.monotonic() < end:
-            try:
-                if refusals(waiting[0], listener.url) == [None, None]:
-                    waiting.pop(0)
-            except NodeError:
-                break
-            time.sleep(0.1)
-        time.sleep(max(0, end - time.monotonic()))
-        listener.kill()
-    listener.start()
-    for folder in waiting:
-        assert refusals(folder, listener.url) == [None, None]
-
-    wait_until(lambda: len(set(archive.got)) == 20, 60, "all results")
-    wait_until(lambda: set(states(listener).values()) == {"done"}, 20, "the end of all studies")
-    assert set(states(listener)) == set(wanted.values())
-    assert len(set(archive.got)) == 20
 
 
 def test_a_dead_archive_delays_and_loses_nothing(listener, archive, tmp_path):

@@ -129,9 +129,13 @@ def test_ten_kills_at_random_moments_lose_nothing_and_double_nothing(pacs, tmp_p
         studies[tmp_path / f"{number}"] = study(tmp_path / f"{number}")
     waiting = list(studies)
     for number in range(10):
-        if number % 2 == 0:
+        if number % 2 == 0:  # while models are loaded, and studies come
             put(orthanc, waiting.pop())
-        time.sleep(generator.uniform(0, 4))
+            time.sleep(generator.uniform(0, 3))
+        else:  # while studies are answered, and results go
+            loaded = listener.log.count("models are loaded")
+            wait_until(lambda loaded=loaded: listener.log.count("models are loaded") > loaded, 30, "its models")
+            time.sleep(generator.uniform(0, 2))
         listener.kill()
         listener.start()
 

@@ -7,13 +7,16 @@ A comment right above a fenced block says what is done with it:
 - `<!-- prints -->` compares a `text` block with what the block before it printed; `...` stands for anything
 - `<!-- not run: why -->` leaves a block alone
 - `<!-- files: ... -->`, anywhere, names what is copied from docs/ into the page's folder
+- `<!-- needs: ... -->`, anywhere, names programs and files without which the page is skipped
 """
 
+import contextlib
 import doctest
 import importlib.util
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -37,6 +40,7 @@ READMES = sorted(PLUGINS.glob("*/README.md"))
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^>]*?) -->\n)?^```(?P<language>[\w{}-]+)[^\n]*\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+_NEEDS = re.compile(r"<!-- needs: (.*?) -->")
 _FILES = re.compile(r"<!-- files: (.*?) -->")
 _RAN = ("sh", "python")
 _PRINTS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -60,6 +64,16 @@ def blocks(page: str) -> Iterator[Block]:
 
 def play(page: str, folder: Path, name: str) -> int:
     """Run a page's blocks in order and return how many there were; `AssertionError` names the first that is untrue."""
+    started: list[subprocess.Popen[str]] = []
+    try:
+        return _play(page, folder, name, started)
+    finally:
+        for block in started:  # what a block started in the background ends with the page
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(block.pid, signal.SIGTERM)
+
+
+def _play(page: str, folder: Path, name: str, started: list[subprocess.Popen[str]]) -> int:
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
@@ -84,17 +98,19 @@ def play(page: str, folder: Path, name: str) -> int:
             continue
         wanted = int(block.mark.partition("exit=")[2] or 0)
         command = ["bash", "-euo", "pipefail", "-c"] if block.language == "sh" else [sys.executable, "-c"]
-        ran = subprocess.run(
+        ran = subprocess.Popen(
             [*command, block.text],
             cwd=folder,
             env=environment,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            timeout=240,
-            check=False,
+            start_new_session=True,
         )
-        assert ran.returncode == wanted, f"{where}: exit {ran.returncode}\n{block.text}\n{ran.stdout}\n{ran.stderr}"
-        printed, count = ran.stdout, count + 1
+        started.append(ran)
+        printed, complaint = ran.communicate(timeout=240)
+        assert ran.returncode == wanted, f"{where}: exit {ran.returncode}\n{block.text}\n{printed}\n{complaint}"
+        count += 1
     return count
 
 
@@ -106,6 +122,10 @@ def play(page: str, folder: Path, name: str) -> int:
 )
 def test_what_a_page_says_is_so(page: Path, tmp_path: Path) -> None:
     text = page.read_text()
+    for found in _NEEDS.finditer(text):
+        for name in found[1].split():
+            if shutil.which(name) is None and not Path(name).is_file():
+                pytest.skip(f"{name} is not installed")
     for found in _FILES.finditer(text):
         for name in found[1].split():
             source = DOCS / name

@@ -35,9 +35,7 @@ class Outlines(Above):
         shown = output["output"][:, 0]
         bright, dark = (2 * shown - 1).clamp(0, 1), (0.6 - 2 * shown).clamp(0, 1)
         stacked = torch.stack([1 - bright - dark, bright, dark], dim=1).clamp(0, 1)
-        return [
-            medplug.Segmentation(labels=self.labels.names, probabilities=one) for one in stacked.float().numpy()
-        ]
+        return [medplug.Segmentation(labels=self.labels.names, probabilities=one) for one in stacked.float().numpy()]
 
 
 class Sides(Halves):

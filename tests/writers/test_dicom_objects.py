@@ -40,7 +40,14 @@ def test_every_object_is_valid_and_stands_in_the_study_of_its_source(tmp_path, t
         for file in made:
             assert complaints(file) == []
             dataset = dcmread(file)
-            for keyword in ("StudyInstanceUID", "PatientID", "PatientName", "PatientSex", "StudyDate", "AccessionNumber"):
+            for keyword in (
+                "StudyInstanceUID",
+                "PatientID",
+                "PatientName",
+                "PatientSex",
+                "StudyDate",
+                "AccessionNumber",
+            ):
                 assert str(dataset.get(keyword)) == str(header.get(keyword, "")), keyword
             series.setdefault(str(dataset.SeriesInstanceUID), set()).add(name)
     assert str(header.SeriesInstanceUID) not in series

@@ -1,6 +1,5 @@
 """The same answer is the same object: its UID and its bytes, whoever writes it and how often."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -133,7 +132,7 @@ def test_the_dates_of_an_object_are_those_of_its_first_making(tmp_path):
     for made in files.values():
         for file in made:
             dataset = dcmread(file)
-            first = datetime.strptime(dataset.ContentDate + dataset.ContentTime, "%Y%m%d%H%M%S.%f")  # noqa: DTZ007
+            first = datetime.strptime(dataset.ContentDate + dataset.ContentTime, "%Y%m%d%H%M%S.%f")
             assert 0 <= (datetime.now() - first).total_seconds() < 300
             assert (dataset.InstanceCreationDate, dataset.InstanceCreationTime) == (
                 dataset.ContentDate,
@@ -177,4 +176,4 @@ def test_a_record_that_is_none_is_named_with_the_way_out(tmp_path, state):
 def test_the_state_folder_is_for_its_owner_alone(state):
     ObjectRecord().moment("a")
 
-    assert os.stat(state).st_mode & 0o077 == 0
+    assert state.stat().st_mode & 0o077 == 0

@@ -41,9 +41,16 @@ def spare(header: Dataset, keyword: str) -> str:
 
 
 def long_string(text: str, length: int = 64) -> str:
-    r"""Return any text as a Long String or, with `length` 16, a Short String (PS3.5 6.2): no \, no controls."""
+    r"""Return any text as a Long String or, with `length` 16, a Short String (PS3.5 6.2): no \, no controls.
+
+    `length` counts bytes of UTF-8: the standard counts characters, and not every reader does.
+    """
     plain = "".join(c if c.isprintable() and c != "\\" else " " for c in text).strip()
-    return plain if len(plain) <= length else plain[: length - 3].rstrip() + "..."
+    if len(plain.encode()) <= length:
+        return plain
+    while len(plain.encode()) > length - 3:
+        plain = plain[:-1]
+    return f"{plain.rstrip()}..."
 
 
 def _checked(header: Dataset, keyword: str) -> tuple[str, bool]:

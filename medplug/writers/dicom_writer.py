@@ -15,6 +15,7 @@ from ..errors import CallError, WriterError
 from ..model import Task
 from ..model_folder import LoadedModel
 from ..session import Answer
+from ..sources.refusal import quiet
 from .object_record import ObjectRecord
 from .staging import Staging
 from .writer import Writer
@@ -74,7 +75,8 @@ class DicomWriter(Writer):
             return
         source = answer.result.case.source
         try:
-            made = list(self.objects(answer))
+            with quiet():
+                made = list(self.objects(answer))
         except NothingToWrite as nothing:
             self._without[str(nothing)] += 1
         except WriterError as error:

@@ -11,7 +11,7 @@ import medplug
 from medplug.model import Code
 from medplug.model_folder import Threshold
 
-EVERY = [(source, task) for source in SOURCES for task in TASKS]
+EVERY = [(source, task) for source in SOURCES for task in TASKS if task != "regression"] + [("ct", "regression")]
 KINDS = {
     "segmentation": {"dicom-sr", "dicom-seg", "dicom-seg-fractional", "dicom-capture"},
     "classification": {"dicom-sr", "dicom-map", "dicom-capture"},
@@ -281,8 +281,9 @@ def test_an_image_in_which_nothing_is_outlined_gets_a_report_and_a_capture_and_n
 
 @pytest.mark.parametrize("file", ["dicom-test-files/RG3_J2KR.dcm", "fo-dicom/GH133.dcm", "highdicom/dx_image.dcm"])
 def test_real_projections_give_valid_objects(tmp_path, test_data, file):
-    for model in (studies.Sides(), studies.Outlines()):
-        session, found = answered(model, test_data / "dicom-files" / "files" / file)
-        files = written(tmp_path / model.name, session, found)
-        assert sum(map(len, files.values())) >= 3
-        assert [complaints(one) for made in files.values() for one in made if complaints(one)] == []
+    session, found = answered(studies.Sides(), test_data / "dicom-files" / "files" / file)
+
+    files = written(tmp_path, session, found)
+
+    assert sum(map(len, files.values())) == 3
+    assert [complaints(one) for made in files.values() for one in made] == [[]] * 3

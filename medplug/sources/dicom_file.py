@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,10 +23,10 @@ from .dicom_checks import (
     stored_range,
     stored_type,
 )
-from .dicom_geometry import Plane, plane_of, stack
+from .dicom_geometry import Plane, plane_of, position_of, stack
 from .dicom_header import Header, read_header
 from .dicom_pixels import GreyPixels, PixelFile, PixelReader
-from .dicom_values import code_string, is_uid, stated, value_meaning
+from .dicom_values import code_string, stated, uid_of, value_meaning
 from .refusal import MAX_IMAGE_BYTES, clean, reading
 
 if TYPE_CHECKING:
@@ -137,6 +137,57 @@ def _same_table(first: ValueMeaning, other: ValueMeaning) -> bool:
 
 
 def _instance(path: str, name: str, header: Header) -> Instance:
+    if header.shared is None:
+        described = _described(header)
+        planes = described.planes
+    else:
+        described = _described_alike(_Alike(header.shared, header))
+        planes = (replace(described.planes[0], position=position_of(header.dataset)),)
+    own = uid_of(header.dataset, "SOPInstanceUID")
+    reference = msgspec.structs.replace(described.reference, source=name, sop_instance_uid=own)
+    return Instance(
+        file=PixelFile(path, name, described.frames, GreyPixels.of(header, described.stored, described.bits)),
+        series=described.series,
+        reference=reference,
+        patient=described.patient,
+        image=described.image,
+        planes=planes,
+        meanings=described.meanings,
+        enhanced=described.enhanced,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Described:
+    """What a header says, but for the identifier and the position, which differ from slice to slice."""
+
+    stored: np.dtype[Any]
+    bits: int
+    frames: int
+    image: Image
+    planes: tuple[Plane, ...]
+    meanings: tuple[ValueMeaning, ...]
+    series: str
+    reference: CaseReference
+    patient: str | None
+    enhanced: bool
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """A header that equals another where what they share is the same."""
+
+    shared: Hashable
+    header: Header = field(compare=False)
+
+
+@lru_cache(256)
+def _described_alike(alike: _Alike) -> _Described:
+    """As `_described`, once for all slices of a series: a study holds thousands of them."""
+    return _described(alike.header)
+
+
+def _described(header: Header) -> _Described:
     dataset = header.dataset
     check_holds_pixels(header)
     photometric, samples = photometric_of(dataset)
@@ -156,10 +207,19 @@ def _instance(path: str, name: str, header: Header) -> Instance:
     check_length(header, rows * columns, frames)
     decoder_for(header.transfer_syntax, int(stated(dataset, "BitsStored") or 0))
     planes, meanings = _frames(dataset, frames, colour_bits)
-    return Instance(
-        file=PixelFile(path, name, frames, GreyPixels.of(header, stored, bits)),
+    return _Described(
+        stored=stored,
+        bits=bits,
+        frames=frames,
+        planes=planes,
+        meanings=meanings,
         series=str(stated(dataset, "SeriesInstanceUID") or ""),
-        reference=CaseReference(source=name, **_identifiers(dataset)),
+        reference=CaseReference(
+            source="",
+            sop_class_uid=uid_of(dataset, "SOPClassUID"),
+            series_instance_uid=uid_of(dataset, "SeriesInstanceUID"),
+            study_instance_uid=uid_of(dataset, "StudyInstanceUID"),
+        ),
         patient=_patient(dataset),
         image=Image(
             shape=(rows, columns),
@@ -174,26 +234,12 @@ def _instance(path: str, name: str, header: Header) -> Instance:
             photometric="RGB" if colour_bits is not None else photometric,
             description=_description(dataset),
         ),
-        planes=planes,
-        meanings=meanings,
         enhanced="PerFrameFunctionalGroupsSequence" in dataset,
     )
 
 
 def _unread() -> NDArray[Any]:
     raise AssertionError("the frame or the volume that is made of this image brings its own reader")
-
-
-def _identifiers(dataset: Dataset) -> dict[str, Any]:
-    """The unique identifiers, each left out unless it is one (PS3.5 9.1)."""
-    keywords = {
-        "sop_class_uid": "SOPClassUID",
-        "sop_instance_uid": "SOPInstanceUID",
-        "series_instance_uid": "SeriesInstanceUID",
-        "study_instance_uid": "StudyInstanceUID",
-    }
-    found = {field: str(stated(dataset, keyword) or "") for field, keyword in keywords.items()}
-    return {field: uid for field, uid in found.items() if is_uid(uid)}
 
 
 def _description(dataset: Dataset) -> str | None:

@@ -63,13 +63,18 @@ def _affine(step: NDArray[np.float64], plane: Plane, origin: Sequence[float]) ->
 def plane_of(measures: Dataset, orientation: Dataset, position: Dataset) -> Plane:
     """The place that a dataset, or an enhanced frame's functional groups, state."""
     directions = numbers(orientation, "ImageOrientationPatient")
-    origin = numbers(position, "ImagePositionPatient")
     return Plane(
         spacing=_spacing(measures, "PixelSpacing"),
         imager_spacing=_spacing(measures, "ImagerPixelSpacing"),
         orientation=directions if _orthonormal(directions) else None,
-        position=origin if len(origin) == 3 else None,
+        position=position_of(position),
     )
+
+
+def position_of(dataset: Dataset) -> tuple[float, ...] | None:
+    """Image Position (Patient), in mm and LPS; None where there is none that is valid."""
+    origin = numbers(dataset, "ImagePositionPatient")
+    return origin if len(origin) == 3 else None
 
 
 def _spacing(dataset: Dataset, keyword: str) -> tuple[float, float] | None:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..case import LookupTable, ValueMeaning, VoiWindow
 from ..errors import SourceError
+from .dicom_elements import ITEM_KEYWORDS, KEYWORDS
 from .refusal import clean
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def _tag(keyword: str) -> BaseTag:
 
     tag = tag_for_keyword(keyword)
     assert tag is not None, keyword
+    assert keyword in (*KEYWORDS, *ITEM_KEYWORDS), f"{keyword} is not looked for"
     return Tag(tag)
 
 
@@ -57,6 +59,12 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
 def is_uid(text: str) -> bool:
     """Whether the text is made as a unique identifier is, PS3.5 9.1."""
     return _UID.fullmatch(text) is not None
+
+
+def uid_of(dataset: Dataset, keyword: str) -> str | None:
+    """The value of a unique identifier (UI); None where it is absent or made otherwise."""
+    text = str(stated(dataset, keyword) or "")
+    return text if is_uid(text) else None
 
 
 def code_string(dataset: Dataset, keyword: str) -> str | None:

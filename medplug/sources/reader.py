@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..case import Case, CaseReference, Image, Unit
 from ..errors import CallError, MedplugError, SourceError
-from ..result import Refused, Rejected
+from ..result import Refused, Rejected, Skipped
+from ..selection import EVERYTHING, Selection
+from .ahead import made_ahead
 from .refusal import clean, name_of, refused, reject, skipped
 from .table import TableOptions, class_folder_cases, table_cases
 from .walk import Kind, files_below, kind_of
+
+if TYPE_CHECKING:
+    from .dicom_file import Instance
 
 One = str | Path | NDArray[Any] | Image | Case
 _LOG = logging.getLogger(__name__)
 
 AnySource = One | Iterable[One]
 Found = Case | Rejected
+OnRead = Callable[[int, int], None]
+"""Told how many files of the folders that were named are read, of how many that were found so far."""
 
 _KNOWN = "DICOM, PNG, JPEG, TIFF, .npy, .npz and .csv are read"
 
@@ -46,13 +54,15 @@ def read(
     options: TableOptions = TableOptions(),  # noqa: B008  # frozen
     extra: Sequence[Source] = (),
     leave_out: Path | None = None,
+    select: Selection = EVERYTHING,
+    on_read: OnRead | None = None,
 ) -> Iterator[Case | Rejected]:
     """Read paths, arrays, images or cases, or a list of these, as cases of `unit`; pixels are decoded when used.
 
     A folder is walked in sorted order: what holds no image there is `Skipped`, where a named path is `Refused`. With
     `Unit.SERIES`, all DICOM of the call is grouped into series, which come last. Every file stands in at least one
-    result, but those below the folder `leave_out`, which a walk does not enter: where results are written. Raises
-    `CallError` for a unit, a source or a table column that does not exist.
+    result, but those below the folder `leave_out`, which a walk does not enter: where results are written. What
+    `select` does not want is `Skipped`. Raises `CallError` for a unit, a source or a table column that does not exist.
     """
     if unit not in list(Unit):
         raise CallError(f"{unit!r} is no unit; {', '.join(Unit)} are")
@@ -60,7 +70,21 @@ def read(
         raise CallError("the unit 'study' is not supported; read frames, instances or series")
     several = isinstance(source, Iterable) and not isinstance(source, str | np.ndarray)
     items: Iterable[Any] = source if several else [source]  # type: ignore[assignment]
-    return _Reader(Unit(unit), options, extra, None if leave_out is None else leave_out.resolve()).read(items)
+    leave_out = None if leave_out is None else leave_out.resolve()
+    found = _Reader(Unit(unit), options, extra, leave_out, on_read).read(items)
+    return found if select == EVERYTHING else map(select_from(select), found)
+
+
+def select_from(select: Selection) -> Callable[[Found], Found]:
+    """What replaces a case that is not wanted by the word that it was left out, and why."""
+
+    def selected(found: Found) -> Found:
+        reason = select.leaves_out(found) if isinstance(found, Case) else None
+        if reason is None:
+            return found
+        return Rejected(found.reference, Skipped(reason=f"{found.reference.source}: is left out: {reason}"))
+
+    return selected
 
 
 def read_labelled(
@@ -88,13 +112,27 @@ def read_labelled(
     return read(path, unit, options=options, extra=extra)
 
 
+@dataclass(frozen=True, eq=False)
+class _Head:
+    """What the beginning of a file says: its kind, and for DICOM the instance, or why there is none."""
+
+    kind: Kind
+    instance: Instance | SourceError | None = None
+
+
 class _Reader:
     """One call of `read`: what it shares over all its sources."""
 
     def __init__(
-        self, unit: Unit, options: TableOptions, extra: Sequence[Source], leave_out: Path | None = None
+        self,
+        unit: Unit,
+        options: TableOptions,
+        extra: Sequence[Source],
+        leave_out: Path | None = None,
+        on_read: OnRead | None = None,
     ) -> None:
         self._unit, self._options, self._extra, self._leave_out = unit, options, extra, leave_out
+        self._on_read, self._done, self._known_of = on_read, 0, 0
         self._seen: set[str] = set()
         self._instances: list[Any] = []
         self._arrays = 0
@@ -137,12 +175,7 @@ class _Reader:
 
     def _named(self, path: Path) -> Iterator[Found]:
         if path.is_dir() and not self._reader_for(path):
-            found = False
-            for file in files_below(path, self._leave_out):
-                found = True
-                yield from self._file(file, walked=True)
-            if not found:
-                yield skipped(name_of(path), "is an empty folder")
+            yield from self._folder(path)
             return
         name = name_of(path)
         if not (os.path.lexists(path) or self._reader_for(path)):
@@ -150,10 +183,21 @@ class _Reader:
             return
         yield from self._file(path, walked=False)
 
+    def _folder(self, path: Path) -> Iterator[Found]:
+        files = list(files_below(path, self._leave_out))
+        self._known_of += len(files)
+        for file, head in made_ahead(files, _head):
+            yield from self._file(file, walked=True, head=head)
+            self._done += 1
+            if self._on_read is not None:
+                self._on_read(self._done, self._known_of)
+        if not files:
+            yield skipped(name_of(path), "is an empty folder")
+
     def _reader_for(self, path: Path) -> Source | None:
         return next((source for source in self._extra if _accepts(source, path)), None)
 
-    def _file(self, path: Path, *, walked: bool) -> Iterator[Found]:
+    def _file(self, path: Path, *, walked: bool, head: _Head | None = None) -> Iterator[Found]:
         name = name_of(path)
         if name in self._seen:  # named twice, or named and found: one result
             return
@@ -162,7 +206,7 @@ class _Reader:
             if (stranger := self._reader_for(path)) is not None:
                 yield from stranger.read(str(path), self._unit)
             else:
-                yield from self._known(path, name, walked=walked)
+                yield from self._known(path, name, walked=walked, head=head or _Head(_kind(path, name)))
         except SourceError as error:
             rejected = refused(CaseReference(source=name), error)
             holds_no_image = isinstance(rejected.outcome, Refused) and rejected.outcome.code == "not-an-image"
@@ -173,18 +217,14 @@ class _Reader:
             reason = f"{name}: cannot be read ({type(error).__name__}: {clean(error)})"
             yield reject(CaseReference(source=name), "unreadable", reason)
 
-    def _known(self, path: Path, name: str, *, walked: bool) -> Iterator[Found]:
-        if path.is_symlink() and path.is_dir():  # it may lead to where it lies
-            raise SourceError("not-an-image", f"{name}: is a link to a folder, which is not followed")
-        if path.is_dir():
-            raise SourceError("unreadable", f"{name}: is a folder that cannot be listed")
-        if not path.is_file():  # opening a pipe would wait for ever
-            raise SourceError("not-an-image", f"{name}: is no regular file")
-        kind = kind_of(path)
+    def _known(self, path: Path, name: str, *, walked: bool, head: _Head) -> Iterator[Found]:
+        kind = head.kind
         if kind is Kind.DICOM:
             from .dicom_file import cases, read_instance
 
-            instance = read_instance(str(path), name)
+            instance = head.instance or read_instance(str(path), name)
+            if isinstance(instance, SourceError):
+                raise instance
             if self._unit is Unit.SERIES:
                 self._instances.append(instance)
             else:
@@ -214,6 +254,33 @@ class _Reader:
             name = name_of(path)
             return iter([reject(CaseReference(source=name), "not-an-image", f"{name}: is a table, no image")])
         return _Reader(self._unit, self._options, self._extra).alone(path, walked=False)
+
+
+def _kind(path: Path, name: str) -> Kind:
+    if path.is_symlink() and path.is_dir():  # it may lead to where it lies
+        raise SourceError("not-an-image", f"{name}: is a link to a folder, which is not followed")
+    if path.is_dir():
+        raise SourceError("unreadable", f"{name}: is a folder that cannot be listed")
+    if not path.is_file():  # opening a pipe would wait for ever
+        raise SourceError("not-an-image", f"{name}: is no regular file")
+    return kind_of(path)
+
+
+def _head(path: Path) -> _Head | None:
+    """What is read ahead of a file, in a thread; None where the file's own turn will say what is wrong."""
+    name = name_of(path)
+    try:
+        kind = _kind(path, name)
+    except (SourceError, OSError):
+        return None
+    if kind is not Kind.DICOM:
+        return _Head(kind)
+    from .dicom_file import read_instance
+
+    try:
+        return _Head(kind, read_instance(str(path), name))
+    except SourceError as error:
+        return _Head(kind, error)
 
 
 def _accepts(source: Source, path: Path) -> bool:

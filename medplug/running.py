@@ -57,12 +57,14 @@ def run(
     batch_size: int = 16,
     overwrite: bool = False,
     select: Selection = EVERYTHING,
+    tilt: sources.Tilt = "refuse",
     on_answer: OnAnswer | None = None,
     on_read: sources.OnRead | None = None,
 ) -> Summary:
     """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`.
 
-    What `select` does not want is skipped. `on_read` is told how many files of the folders are read, of how many.
+    What `select` does not want is skipped. `tilt` says what becomes of a series that is tilted, or has uneven gaps.
+    `on_read` is told how many files of the folders are read, of how many.
     """
     host = discover()
     session = Session(model, device, batch_size)
@@ -72,6 +74,7 @@ def run(
         extra=host.sources(),
         leave_out=Path(output),
         select=select,
+        tilt=tilt,
         on_read=on_read,
     )
     answers = session.answer(cases, explanations=explanations)
@@ -104,6 +107,7 @@ def preview(
     explanations: bool | str = False,
     output: str | Path | None = None,
     select: Selection = EVERYTHING,
+    tilt: sources.Tilt = "refuse",
     on_read: sources.OnRead | None = None,
 ) -> Iterator[Preview]:
     """Say what a run would do with each case, without decoding a pixel or building a network.
@@ -124,7 +128,7 @@ def preview(
     check_label(explanations, labels)
     leave_out = None if output is None else Path(output)
     cases = sources.read(
-        source, contract.unit, extra=host.sources(), leave_out=leave_out, select=select, on_read=on_read
+        source, contract.unit, extra=host.sources(), leave_out=leave_out, select=select, tilt=tilt, on_read=on_read
     )
     return _previews(cases, contract, Pipeline(preprocessing, contract.images))
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 import msgspec
 
 from ..selection import selection_of
 from ..session import Answer
+from ..sources import Tilt
 from .common import colour, describe, device_option, err, json_option, output_option, overwrite_option, reading, say
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="Analyse only this: modality, body_part, view, description (a pattern: '*chest*') or min_slices. Repeatable.",
 )
+@click.option(
+    "--tilt",
+    type=click.Choice(get_args(Tilt)),
+    default="refuse",
+    show_default=True,
+    help="What becomes of a series whose slices are tilted, or at uneven distances.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be analysed, and read no pixel.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True)
 @device_option
@@ -53,6 +61,7 @@ def command(
     explain: bool,
     label: str | None,
     selected: tuple[str, ...],
+    tilt: Tilt,
     dry_run: bool,
     batch_size: int,
     device: str,
@@ -79,6 +88,7 @@ def command(
                 explanations=explanations,
                 output=output,
                 select=select,
+                tilt=tilt,
                 on_read=on_read,
             )
             code = _preview(previews, as_json)
@@ -105,6 +115,7 @@ def command(
             batch_size=batch_size,
             overwrite=overwrite,
             select=select,
+            tilt=tilt,
             on_answer=tell,
             on_read=on_read,
         )

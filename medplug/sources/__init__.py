@@ -1,7 +1,8 @@
 """Sources: whatever holds images becomes cases, or refusals that say why not."""
 
 from .arrays import from_array
+from .dicom_geometry import Tilt
 from .reader import AnySource, OnRead, Source, read, read_labelled
 from .table import TableOptions
 
-__all__ = ["AnySource", "OnRead", "Source", "TableOptions", "from_array", "read", "read_labelled"]
+__all__ = ["AnySource", "OnRead", "Source", "TableOptions", "Tilt", "from_array", "read", "read_labelled"]

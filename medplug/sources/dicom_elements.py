@@ -10,15 +10,17 @@ if TYPE_CHECKING:
     from pydicom.dataelem import DataElement, RawDataElement
     from pydicom.dataset import FileDataset, FileMetaDataset
 
-OWN_KEYWORDS = (
-    *("SOPInstanceUID", "ImagePositionPatient"),
-    *("AcquisitionNumber", "AcquisitionTime", "EchoNumbers", "TriggerTime", "DiffusionBValue"),
-    *("TemporalPositionIndex", "TemporalPositionIdentifier", "NominalPercentageOfCardiacPhase"),
+MARK_KEYWORDS = (
+    *("TemporalPositionIndex", "TemporalPositionIdentifier", "EchoNumbers", "EchoTime", "DiffusionBValue"),
+    *("NominalPercentageOfCardiacPhase", "TriggerTime", "AcquisitionNumber", "AcquisitionTime", "ImageType"),
 )
+"""The elements by which the volumes of one series may differ, those that say most first."""
+
+OWN_KEYWORDS = ("SOPInstanceUID", "ImagePositionPatient", *MARK_KEYWORDS)
 """The elements that may differ from slice to slice of a series."""
 
 KEYWORDS = (
-    *("SpecificCharacterSet", "ImageType", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID"),
+    *("SpecificCharacterSet", "SOPClassUID", "StudyInstanceUID", "SeriesInstanceUID"),
     *("Modality", "SeriesDescription", "PatientID", "BodyPartExamined", "ViewPosition"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),

@@ -98,7 +98,24 @@ def value_meaning(dataset: Dataset, transform: Dataset, voi: Dataset, colour_bit
         windows=_windows(voi),
         voi_lut=_lookup_table(dataset, voi, "VOILUTSequence", voi_signed),
         inverted=inverted,
+        padding=_padding(dataset, signed),
     )
+
+
+def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
+    """The lowest and highest stored value that is Pixel Padding, PS3.3 C.7.5.1.1.2; None without a valid one."""
+    value = numbers(dataset, "PixelPaddingValue")
+    ends = (*value, *(numbers(dataset, "PixelPaddingRangeLimit") or value))
+    if len(ends) != 2 or any(end != int(end) for end in ends):
+        return None
+    allocated = int(stated(dataset, "BitsAllocated") or 0)
+    if allocated not in (8, 16, 32):
+        return None
+    # Some writers take US for SS or the reverse.
+    low, high = sorted(
+        (int(end) + (signed << allocated - 1)) % 2**allocated - (signed << allocated - 1) for end in ends
+    )
+    return low, high
 
 
 def _rescale(dataset: Dataset) -> tuple[float, float]:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from ..errors import CallError, MedplugError, SourceError
 from ..result import Refused, Rejected, Skipped
 from ..selection import EVERYTHING, Selection
 from .ahead import made_ahead
+from .dicom_geometry import Tilt
 from .refusal import clean, name_of, refused, reject, skipped
 from .table import TableOptions, class_folder_cases, table_cases
 from .walk import Kind, files_below, kind_of
@@ -55,6 +56,7 @@ def read(
     extra: Sequence[Source] = (),
     leave_out: Path | None = None,
     select: Selection = EVERYTHING,
+    tilt: Tilt = "refuse",
     on_read: OnRead | None = None,
 ) -> Iterator[Case | Rejected]:
     """Read paths, arrays, images or cases, or a list of these, as cases of `unit`; pixels are decoded when used.
@@ -62,16 +64,21 @@ def read(
     A folder is walked in sorted order: what holds no image there is `Skipped`, where a named path is `Refused`. With
     `Unit.SERIES`, all DICOM of the call is grouped into series, which come last. Every file stands in at least one
     result, but those below the folder `leave_out`, which a walk does not enter: where results are written. What
-    `select` does not want is `Skipped`. Raises `CallError` for a unit, a source or a table column that does not exist.
+    `select` does not want is `Skipped`. `tilt="correct"` takes a series of tilted slices, or of uneven gaps, too.
+    `on_read` is told how far folders are read.
+
+    Raises `CallError` for a unit, a source or a table column that does not exist.
     """
     if unit not in list(Unit):
         raise CallError(f"{unit!r} is no unit; {', '.join(Unit)} are")
+    if tilt not in get_args(Tilt):
+        raise CallError(f"{tilt!r} is nothing to do with a tilted stack; {' or '.join(get_args(Tilt))} is")
     if unit == Unit.STUDY:
         raise CallError("the unit 'study' is not supported; read frames, instances or series")
     several = isinstance(source, Iterable) and not isinstance(source, str | np.ndarray)
     items: Iterable[Any] = source if several else [source]  # type: ignore[assignment]
     leave_out = None if leave_out is None else leave_out.resolve()
-    found = _Reader(Unit(unit), options, extra, leave_out, on_read).read(items)
+    found = _Reader(Unit(unit), options, extra, leave_out, tilt, on_read).read(items)
     return found if select == EVERYTHING else map(select_from(select), found)
 
 
@@ -129,9 +136,11 @@ class _Reader:
         options: TableOptions,
         extra: Sequence[Source],
         leave_out: Path | None = None,
+        tilt: Tilt = "refuse",
         on_read: OnRead | None = None,
     ) -> None:
         self._unit, self._options, self._extra, self._leave_out = unit, options, extra, leave_out
+        self._tilt = tilt
         self._on_read, self._done, self._known_of = on_read, 0, 0
         self._seen: set[str] = set()
         self._instances: list[Any] = []
@@ -151,7 +160,7 @@ class _Reader:
         if self._instances:
             from .dicom_series import series_cases
 
-            yield from series_cases(self._instances)
+            yield from series_cases(self._instances, self._tilt)
 
     def _one(self, item: Any) -> Iterator[Found]:
         if isinstance(item, Case):
@@ -228,7 +237,7 @@ class _Reader:
             if self._unit is Unit.SERIES:
                 self._instances.append(instance)
             else:
-                yield from cases(instance, self._unit)
+                yield from cases(instance, self._unit, self._tilt)
         elif kind is Kind.PICTURE:
             from .picture import picture_cases
 

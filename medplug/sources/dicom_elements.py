@@ -30,12 +30,14 @@ KEYWORDS = (
     *("PresentationLUTShape", "PixelPaddingValue", "PixelPaddingRangeLimit"),
     *("RedPaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData"),
     *("ModalityLUTSequence", "VOILUTSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
+    "DirectoryRecordSequence",
 )
 """What the reader asks of a dataset."""
 
 ITEM_KEYWORDS = (
     *("LUTDescriptor", "LUTData", "FrameVOILUTSequence", "PixelValueTransformationSequence"),
     *("PixelMeasuresSequence", "PlaneOrientationSequence", "PlanePositionSequence"),
+    "ReferencedFileID",
 )
 """What it asks of the items of a dataset's sequences, beside the same."""
 

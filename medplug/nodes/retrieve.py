@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import NodeError
+from ..temporary import TemporaryFolder
 from .address import KEYS, Address, is_uid
 
 
-class _Folder:
-    """A temporary folder that lives as long as somebody holds this."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="medplug-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
+class _Folder(TemporaryFolder):
     def file(self, uid: str) -> Path:
         """The file of an instance; what a node sends never names a path."""
         return self.path / f"{hashlib.sha256(uid.encode()).hexdigest()[:32]}.dcm"

@@ -173,7 +173,7 @@ def _uid_of(header: Dataset, keyword: str, name: str) -> str:
     found = str(stated(header, keyword) or "")
     if not found:
         raise WriterError(f"{name}: states no {keyword}, so that nothing can refer to it; no object was written")
-    if not is_uid(found):
+    if not (is_uid(found) and all(found.split("."))):
         raise WriterError(f"{name}: its {keyword} is no unique identifier (PS3.5 9.1); no object was written")
     return found
 

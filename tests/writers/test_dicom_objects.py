@@ -49,9 +49,22 @@ def test_every_object_is_valid_and_stands_in_the_study_of_its_source(tmp_path, t
                 "AccessionNumber",
             ):
                 assert str(dataset.get(keyword)) == str(header.get(keyword, "")), keyword
+            assert dangling_dimensions(dataset) == []
             series.setdefault(str(dataset.SeriesInstanceUID), set()).add(name)
     assert str(header.SeriesInstanceUID) not in series
     assert sorted(map(len, series.values())) == [1] * len(KINDS[task])  # a series for each kind
+
+
+def dangling_dimensions(dataset):
+    """Dimensions whose attribute no frame has, which the validator overlooks."""
+    shared = dataset.get("SharedFunctionalGroupsSequence")
+    return [
+        index.DimensionIndexPointer
+        for index in dataset.get("DimensionIndexSequence", ())
+        for item in dataset.PerFrameFunctionalGroupsSequence
+        if index.DimensionIndexPointer
+        not in (item if index.FunctionalGroupPointer in item else shared[0])[index.FunctionalGroupPointer][0]
+    ]
 
 
 @pytest.mark.parametrize("source", SOURCES)

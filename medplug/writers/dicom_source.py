@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..case import Case, FrameSource, Image
 from ..errors import SourceError, WriterError
-from ..sources.dicom_header import read_header
+from ..sources.dicom_header import read_whole_header
 from ..sources.dicom_values import code_string, is_uid, numbers, stated
 from ..sources.refusal import name_of, reading
 from .dicom_identity import uid
@@ -102,7 +102,7 @@ def source_of(case: Case) -> DicomSource:
     headers: dict[str, Dataset] = {}
     for path in paths:
         with _naming(name_of(path)):
-            headers[path] = read_header(path).dataset
+            headers[path] = read_whole_header(path)
     first_path = next(iter(paths))
     first, name = headers[first_path], name_of(first_path)
     if len(case.image.frames) != (case.image.shape[0] if len(case.image.shape) == 3 else 1):

@@ -21,6 +21,8 @@ from .staging import Staging
 from .writer import Writer
 
 _LOG = logging.getLogger(__name__)
+_NO_DICOM = "no DICOM, and only a DICOM study has a place for it"
+_RESAMPLED = "its slices were interpolated, and no frame of a file lies where they do"
 _NAMED = 5  # files that an error lists before it counts
 
 
@@ -71,7 +73,7 @@ class DicomWriter(Writer):
         if not answer.result.answered or answer.case is None:
             return
         if not answer.case.image.frames:
-            self._without["no DICOM, and only a DICOM study has a place for it"] += 1
+            self._without[_RESAMPLED if answer.result.case.study_instance_uid else _NO_DICOM] += 1
             return
         source = answer.result.case.source
         try:

@@ -104,7 +104,7 @@ def _up_to_pixels(file: BinaryIO, stream: BinaryIO) -> tuple[FileDataset, tuple[
 
 
 def read_whole_header(path: str) -> FileDataset:
-    """Read every element of a file up to its pixels, those too that reading an image has no use for. Errors as above."""
+    """Read every element of a file up to its pixels, those too that no image is read by. Errors as `read_header`."""
     with _File(path) as file:
         return _up_to_pixels(file, _inflated(file))[0]
 

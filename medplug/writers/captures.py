@@ -52,7 +52,8 @@ def grey_planes(image: Image, slices: Sequence[int]) -> list[NDArray[np.uint8]]:
     pixels = image.read()
     values: Display | Range = Display(fallback=Percentiles())
     if looks_at_pixels(values, image):  # of the whole volume: its slices stay comparable
-        values = Range(*percentile_range(Percentiles(), image, pixels))
+        low, high = percentile_range(Percentiles(), image, pixels)
+        values = Range(low, high if high > low else low + 1)
     preprocessing = Preprocessing(
         values=values, channels="rgb" if image.channels == 3 else "grey", geometry=(Resize(size_of(image)),)
     )

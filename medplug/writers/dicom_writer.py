@@ -21,6 +21,8 @@ from .staging import Staging
 from .writer import Writer
 
 _LOG = logging.getLogger(__name__)
+_NO_DICOM = "the source is no DICOM, and only a study has a place for one"
+_RESAMPLED = "the slices were interpolated, and lie where no frame of a file does"
 _NAMED = 5  # files that an error lists before it counts
 
 
@@ -71,7 +73,7 @@ class DicomWriter(Writer):
         if not answer.result.answered or answer.case is None:
             return
         if not answer.case.image.frames:
-            self._without["no DICOM, and only a DICOM study has a place for it"] += 1
+            self._without[_RESAMPLED if answer.result.case.study_instance_uid else _NO_DICOM] += 1
             return
         source = answer.result.case.source
         try:
@@ -106,9 +108,10 @@ class DicomWriter(Writer):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which cases have no object, and why."""
+        """How many answers have no object, and why; what is so for every writer is said in the same words by all."""
         return tuple(
-            f"{self.name}: no object for {count} {'case' if count == 1 else 'cases'}: {why}"
+            f"{'DICOM' if why in (_NO_DICOM, _RESAMPLED) else self.name}: "
+            f"{'1 answer has' if count == 1 else f'{count} answers have'} no object: {why}"
             for why, count in self._without.items()
         )
 

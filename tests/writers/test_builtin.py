@@ -8,7 +8,7 @@ from writers import studies
 
 import medplug
 from medplug.errors import CallError
-from medplug.writers import builtin
+from medplug.writers import builtin, read_results
 from medplug.writers.dicom_writer import DicomWriter
 
 
@@ -53,8 +53,10 @@ def test_a_run_writes_what_is_named_and_a_second_one_removes_what_it_does_not(tm
     names = ("json", "dicom-seg", "dicom-seg-fractional", "dicom-sr")
     first = medplug.run(loaded, str(source), out, write=names, device="cpu")
     files = {str(file.relative_to(out)) for file in out.rglob("*.dcm")}
+    [read] = read_results(out)
     medplug.run(loaded, str(source), out, write=("json", "dicom-capture"), device="cpu", overwrite=True)
 
     assert first.notes == ()
+    assert read.prediction.probabilities.shape == (3, *read.prediction.mask.shape)
     assert files == {f"{name}/000001.dcm" for name in names[1:]}
     assert [str(file.relative_to(out)) for file in out.rglob("*.dcm")] == ["dicom-capture/000001.dcm"]

@@ -148,9 +148,25 @@ def test_a_case_that_is_no_dicom_gets_no_object_and_the_run_says_so_once(tmp_pat
     given = [str(tmp_path / "a.png"), str(tmp_path / "b.png")] if source == "picture" else [pixels, pixels]
 
     summary = medplug.run(
-        medplug.model_folder.fresh(studies.Sides()), given, tmp_path / "out", write=("json", "dicom-sr"), device="cpu"
+        medplug.model_folder.fresh(studies.Sides()),
+        given,
+        tmp_path / "out",
+        write=("json", "dicom-sr", "dicom-map", "dicom-capture"),
+        device="cpu",
     )
 
     assert summary.answered == 2
-    assert summary.notes == ("dicom-sr: no object for 2 cases: no DICOM, and only a DICOM study has a place for it",)
+    assert summary.notes == (
+        "DICOM: 2 answers have no object: the source is no DICOM, and only a study has a place for one",
+    )
     assert not list((tmp_path / "out").rglob("*.dcm"))
+
+
+def test_a_map_that_was_not_asked_for_is_missed_in_a_sentence(tmp_path):
+    loaded = medplug.model_folder.fresh(studies.Sides())
+
+    summary = medplug.run(loaded, str(studies.ct(tmp_path)), tmp_path / "out", write=("dicom-map",), device="cpu")
+
+    assert summary.notes == (
+        "dicom-map: 1 answer has no object: there is no map without an explanation: add --explain",
+    )

@@ -202,9 +202,9 @@ def _are_even(gaps: NDArray[np.float64]) -> bool:
 
 
 def _even_places(heights: NDArray[np.float64]) -> tuple[float, ...]:
-    """Where slices at even distances lie among the given ones: as near to each other as the two nearest."""
+    """Where slices at even distances lie among the given ones: no further from each other than the two nearest."""
     gaps = np.diff(heights)
-    count = round(float((heights[-1] - heights[0]) / gaps.min())) + 1
+    count = math.ceil(float((heights[-1] - heights[0]) / gaps.min()) - _GAP_TOLERANCE) + 1
     if count > _MAX_FINER * len(heights):
         raise _irregular(f"gaps from {gaps.min():.3f} to {gaps.max():.3f} mm are too uneven to be made even")
     even = np.linspace(heights[0], heights[-1], count)

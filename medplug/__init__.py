@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from .result import Segmentation as Segmentation
     from .result import Skipped as Skipped
     from .running import run as run
+    from .selection import Selection as Selection
     from .session import Session as Session
     from .session import load as load
     from .sources import from_array as from_array
@@ -85,6 +86,7 @@ _HOME = {
     "preprocessing": "Constant Crop Display FitPercentiles Flip Full Normalize Orient Pad Percentiles Preprocessing Range Resize Rotate Spacing Stored Window Windows",
     "result": "Anomaly Classification Explanation Generated Prediction Refused Regression Result Segmentation Skipped",
     "running": "run",
+    "selection": "Selection",
     "session": "Session load",
     "sources": "from_array",
     "training": "train",

@@ -31,7 +31,8 @@ class CaseReference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
 
     `source` names the case, unique within a run: the path as the user gave it, or below the folder that the
     user gave; `files` lists every file of the case when there is more than one. `frame` counts from 1 as
-    DICOM does; `row` is the index in an array file or a table, from 0.
+    DICOM does; `row` is the index in an array file or a table, from 0. `resampled` where slices of uneven gaps were
+    interpolated to even ones: what lies on the case's grid does not lie on its files' slices.
     """
 
     source: str
@@ -42,6 +43,7 @@ class CaseReference(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     sop_instance_uid: str | None = None
     series_instance_uid: str | None = None
     study_instance_uid: str | None = None
+    resampled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,8 @@ class ValueMeaning:
     The modality transform is `rescale` (slope, intercept) or `modality_lut`. `full_range` is the declared range
     of modality values that a display shows in full: of pictures (0, 2 ** bits - 1); None where nobody declared one.
     `voi_lut` comes before `windows` where an image has both, as in pydicom. `inverted`: the lowest value is
-    displayed white (MONOCHROME1 or Presentation LUT Shape INVERSE, PS3.3 C.7.6.3.1.2 and C.11.6).
+    displayed white (MONOCHROME1 or Presentation LUT Shape INVERSE, PS3.3 C.7.6.3.1.2 and C.11.6). `padding` is the
+    lowest and highest stored value that means no measurement (PS3.3 C.7.5.1.1.2); `Image.read` leaves them in.
     """
 
     rescale: tuple[float, float] = (1.0, 0.0)
@@ -81,6 +84,7 @@ class ValueMeaning:
     voi_lut: LookupTable | None = None
     inverted: bool = False
     full_range: tuple[float, float] | None = None
+    padding: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -148,7 +152,7 @@ class Image:
     ImagerPixelSpacing, measured at the detector. `to_patient` [4, 4] maps a (slice, row, column, 1) index to LPS mm.
     `modality`, `body_part`, `view`, `photometric` are DICOM's code strings, None where the source does not say;
     `description` is the Series Description. `frames` says where each slice, or the one plane, was read from: empty
-    where that is no DICOM file.
+    where that is no DICOM file, or the slices were interpolated between the files'.
     """
 
     shape: tuple[int, ...]
@@ -182,8 +186,7 @@ class Case:
 
     `row` holds the columns of the table that named the case, empty where there was none. `patient` groups cases
     that must not be separated; it serves splitting and resampling and never leaves the process. `mask` is a
-    reference segmentation on the first image's grid: 0 for background, n for label n. `holds` is what the images need
-    as long as the case lives: a temporary folder that a study was retrieved into.
+    reference segmentation on the first image's grid: 0 for background, n for label n.
     """
 
     reference: CaseReference
@@ -191,7 +194,6 @@ class Case:
     row: Mapping[str, str] = field(default_factory=dict)
     patient: str | None = None
     mask: Image | None = None
-    holds: object = None
 
     @property
     def image(self) -> Image:

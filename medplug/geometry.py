@@ -14,6 +14,12 @@ from numpy.typing import NDArray
 
 from .errors import PreprocessingError
 
+MAX_TILT_DEGREES = 0.5
+"""How far a stack may lean from its slices' normal and still count as upright: enough for rounded positions."""
+
+ROUNDED_MM = 0.01
+"""How far positions may be off by rounding alone."""
+
 Affine = NDArray[np.float64]
 """[n, n + 1]: the linear part, and the translation in the last column."""
 
@@ -91,8 +97,16 @@ class Grid:
         spacing: tuple[float, ...] | None = None,
         to_patient: NDArray[np.float64] | None = None,
     ) -> Grid:
-        """Return the grid on which an image is stored."""
-        return cls(shape, identity(len(shape)), shape, spacing, to_patient)
+        """Return the grid on which an image is stored; of a tilted stack, the upright one that holds all of it."""
+        stored = cls(shape, identity(len(shape)), shape, spacing, to_patient)
+        lean = stored._stored_lean
+        if lean is None or spacing is None:
+            return stored
+        offset = np.minimum(0.0, lean * (shape[0] - 1))
+        grown = np.ceil(np.abs(lean) * (shape[0] - 1)).astype(int)
+        to_stored = identity(3)
+        to_stored[1:, 0], to_stored[1:, 3] = -lean, offset
+        return stored.step((shape[0], shape[1] + grown[0], shape[2] + grown[1]), to_stored)
 
     @property
     def dims(self) -> int:
@@ -105,7 +119,16 @@ class Grid:
         if self.stored_spacing is None:
             return None
         steps = np.asarray(self.stored_spacing)[:, None] * self.to_stored[:, :-1]
+        if self._stored_lean is not None:
+            lean = self._stored_lean
+            steps[1:] += np.asarray(self.stored_spacing)[1:, None] * lean[:, None] * self.to_stored[:1, :-1]
         return tuple(float(step) for step in np.linalg.norm(steps, axis=0))
+
+    @cached_property
+    def _stored_lean(self) -> NDArray[np.float64] | None:
+        if self.dims != 3 or self.stored_to_patient is None:
+            return None
+        return _lean(self.stored_to_patient, self.stored_shape[0])
 
     @cached_property
     def from_stored(self) -> Affine:
@@ -132,3 +155,14 @@ class Grid:
             metric = np.asarray(self.spacing)
             linear = linear * metric[None, :] / metric[:, None]
         return self.step(self.shape, about(linear, self.shape, self.shape))
+
+
+def _lean(to_patient: NDArray[np.float64], slices: int) -> NDArray[np.float64] | None:
+    """How many rows and columns a slice of a tilted stack is shifted from the one before; None for an upright stack."""
+    step, row, column = to_patient[:3, :3].T
+    normal = np.cross(row, column)
+    along = step @ normal / np.linalg.norm(normal)
+    across = np.linalg.norm(step - along * normal / np.linalg.norm(normal))
+    if not (across > np.tan(np.radians(MAX_TILT_DEGREES)) * abs(along) and across * (slices - 1) > ROUNDED_MM):
+        return None
+    return np.array([step @ row / (row @ row), step @ column / (column @ column)])

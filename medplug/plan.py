@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from .augmentation import Draw
 from .case import FileSpan, Image, Pixels
 from .errors import PluginError, PreprocessingError
 from .geometry import Grid, compose, transform
+from .padding import filled
 from .preprocessing import (
     Constant,
     FitPercentiles,
@@ -27,8 +28,8 @@ from .preprocessing import (
     Stored,
     Windows,
 )
+from .tone import Curve, modality, percentile_range, to_modality
 from .tone import curves as curves_of
-from .tone import modality, percentile_range
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R BT.601, as in the Y of PS3.3 C.7.6.3.1.2's YBR_FULL."""
@@ -41,7 +42,10 @@ Filter = Literal["antialias", "linear", "nearest"]
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """Everything that one kernel call needs for one image; `grid` inverts it."""
+    """Everything that one kernel call needs for one image; `grid` inverts it.
+
+    `unpadded`, where the image has padding, gives the pixels without it.
+    """
 
     grid: Grid
     matrix: NDArray[np.float64]
@@ -51,6 +55,7 @@ class Plan:
     border: Literal["edge", "constant"]
     filter: Filter
     quality: Quality = "exact"
+    unpadded: Callable[[Pixels], Pixels] | None = None
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
@@ -74,7 +79,7 @@ class Plan:
         """Preprocess stored pixels [channels, ...] into `out`, float32 of `shape`, made when not given."""
         if out is None:
             out = np.empty(self.shape, np.float32)
-        self._resampler(pixels, out, threads)
+        self._resampler(pixels if self.unpadded is None else self.unpadded(pixels), out, threads)
         return out
 
     def run_from(self, span: FileSpan, out: NDArray[np.float32], threads: int = 1) -> bool:
@@ -82,6 +87,8 @@ class Plan:
 
         False where this plan needs the whole image in memory, or the file has changed: `out` means nothing then.
         """
+        if self.unpadded is not None:
+            return False
         with span.opened() as file:
             where = None if file is None else (file, span.offset, span.unused, span.shape, span.dtype.name)
             return where is not None and self._resampler.from_file(*where, out, threads)
@@ -161,7 +168,18 @@ def plan(
         border="constant" if isinstance(border, Constant) else "edge",
         filter=preprocessing.filter,
         quality=preprocessing.quality,
+        unpadded=_unpadded(image, curves[0]),
     )
+
+
+def _unpadded(image: Image, curve: Curve) -> Callable[[Pixels], Pixels] | None:
+    if (padding := image.values.padding) is None:
+        return None
+
+    def shade(stored: float) -> float:
+        return curve.at(float(to_modality(image.values, np.array(stored))))
+
+    return lambda pixels: filled(pixels, padding, shade)
 
 
 def channels_of(preprocessing: Preprocessing, image: Image) -> int:

@@ -94,7 +94,7 @@ class Refused(_Struct, frozen=True, tag="refused"):
 
 
 class Skipped(_Struct, frozen=True, tag="skipped"):
-    """A file found while walking a folder that holds no image; it counts for nothing."""
+    """A file of a folder that holds no image, or an image that nobody selected; it counts for nothing."""
 
     reason: str
 

@@ -16,6 +16,7 @@ from .model_folder import LoadedModel
 from .pipeline import Pipeline, as_refusal
 from .plugins import Host, discover
 from .result import Refused, Rejected, Skipped
+from .selection import EVERYTHING, Selection
 from .session import Answer, Session, check_label, check_takes_images
 from .writers import Writer, builtin
 
@@ -59,12 +60,27 @@ def run(
     device: str = "auto",
     batch_size: int = 16,
     overwrite: bool = False,
+    select: Selection = EVERYTHING,
+    tilt: sources.Tilt = "refuse",
     on_answer: OnAnswer | None = None,
+    on_read: sources.OnRead | None = None,
 ) -> Summary:
-    """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`."""
+    """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`.
+
+    What `select` does not want is skipped. `tilt` says what becomes of a series that is tilted, or has uneven gaps.
+    `on_read` is told how many files of the folders are read, of how many.
+    """
     host = discover()
     session = Session(model, device, batch_size)
-    cases = sources.read(source, session.loaded.contract.unit, extra=host.sources(), leave_out=Path(output))
+    cases = sources.read(
+        source,
+        session.loaded.contract.unit,
+        extra=host.sources(),
+        leave_out=Path(output),
+        select=select,
+        tilt=tilt,
+        on_read=on_read,
+    )
     probabilities = any(writer.wants_probabilities for name, writer in _known(host).items() if name in write)
     answers = session.answer(cases, explanations=explanations, keep_probabilities=probabilities)
     return _write(host, session.loaded, answers, _names(source), Path(output), write, overwrite, on_answer)
@@ -95,6 +111,9 @@ def preview(
     write: Sequence[str] = ("json", "html"),
     explanations: bool | str = False,
     output: str | Path | None = None,
+    select: Selection = EVERYTHING,
+    tilt: sources.Tilt = "refuse",
+    on_read: sources.OnRead | None = None,
 ) -> Iterator[Preview]:
     """Say what a run would do with each case, without decoding a pixel or building a network.
 
@@ -113,7 +132,9 @@ def preview(
     check_takes_images(name, task)
     check_label(explanations, labels)
     leave_out = None if output is None else Path(output)
-    cases = sources.read(source, contract.unit, extra=host.sources(), leave_out=leave_out)
+    cases = sources.read(
+        source, contract.unit, extra=host.sources(), leave_out=leave_out, select=select, tilt=tilt, on_read=on_read
+    )
     return _previews(cases, contract, Pipeline(preprocessing, contract.images))
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
+from collections.abc import Iterable
 
 import msgspec
 
 from .case import Case
+from .errors import CallError
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -42,3 +44,21 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 EVERYTHING = Selection()
+
+
+def selection_of(settings: Iterable[str]) -> Selection:
+    """The selection that lines as `modality=CT` spell; a name that comes several times lists several values.
+
+    Raises `CallError` for a line that says nothing.
+    """
+    listed: dict[str, list[str]] = {}
+    for setting in settings:
+        name, equals, value = (part.strip() for part in setting.partition("="))
+        if name not in Selection.__struct_fields__ or not equals or not value:
+            known = ", ".join(Selection.__struct_fields__)
+            raise CallError(f"{setting!r} selects nothing: write NAME=VALUE; the names are {known}")
+        listed.setdefault(name, []).append(value if name == "description" else value.upper())
+    slices = listed.pop("min_slices", ["1"])
+    if len(slices) > 1 or not slices[0].isdecimal() or int(slices[0]) < 1:
+        raise CallError(f"min_slices={','.join(slices)}: want one whole number of at least 1")
+    return Selection(min_slices=int(slices[0]), **{name: tuple(values) for name, values in listed.items()})

@@ -12,6 +12,7 @@ from . import _kernels
 from .augmentation import Draw
 from .case import Image, LookupTable, Pixels, ValueMeaning
 from .errors import PreprocessingError
+from .padding import measured
 from .preprocessing import Display, FitPercentiles, Full, Percentiles, Range, Stored, Values, Window, Windows
 
 
@@ -181,7 +182,9 @@ def _between(low: float, high: float) -> Curve:
 
 
 def percentile_range(values: Percentiles, image: Image, pixels: Pixels) -> tuple[float, float]:
-    """Return the two percentiles in modality units, over all channels."""
+    """Return the two percentiles in modality units, over all channels; padding takes no part."""
+    if image.values.padding is not None:
+        pixels = measured(pixels, image.values.padding)
     try:
         stored = np.array(_kernels.percentiles(pixels, [values.low, values.high]), np.float64)
     except ValueError as error:

@@ -60,6 +60,38 @@ def folder(tmp_path):
     return study
 
 
+def test_what_is_not_selected_is_skipped_and_a_wrong_selection_is_exit_code_2(model, folder, tmp_path):
+    done = medplug_command("run", model, folder, "--dry-run", "--select", "modality=CR", cwd=tmp_path)
+    wrong = medplug_command("run", model, folder, "--dry-run", "--select", "organ=LUNG", cwd=tmp_path)
+
+    assert "ct.dcm: skipped: " in done.stdout
+    assert "is left out: its modality is CT; CR is selected" in done.stdout
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    assert "'organ=LUNG' selects nothing: write NAME=VALUE; the names are modality, body_part, view" in wrong.stderr
+
+
+def test_on_a_terminal_progress_is_shown_there_and_results_still_go_into_the_pipe(model, folder, tmp_path):
+    import os
+    import pty
+
+    terminal, theirs = pty.openpty()
+    command = [sys.executable, "-P", "-c", "from medplug.cli import main; main()", "run", model, folder, "--dry-run"]
+    done = subprocess.run(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=theirs, timeout=120, check=False)
+    os.close(theirs)
+    shown = b""
+    try:
+        while part := os.read(terminal, 65536):
+            shown += part
+    except OSError:  # all has been read, and nobody writes any more
+        pass
+    os.close(terminal)
+
+    assert len(done.stdout.splitlines()) == 4
+    assert b"reading" in shown
+    assert b"4/4" in shown
+    assert b"ct.dcm" not in shown
+
+
 def test_every_file_appears_and_a_refusal_is_exit_code_1(model, folder, tmp_path):
     done = medplug_command("run", model, folder, "-o", "out", cwd=tmp_path)
 

@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 FLOORS = {
     0: "_kernels errors case result state",
-    1: "geometry geometry_steps preprocessing augmentation tone plan model selection nodes",
+    1: "geometry geometry_steps preprocessing augmentation padding tone plan model selection nodes",
     2: "hookspecs installed plugin_contract plugins sources",
     3: "model_folder pipeline batching devices golden operating explain decoded session dataset figures",
     4: "writers running training evaluation pacs",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import msgspec
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from ..model_folder import Card
@@ -45,6 +47,20 @@ overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an ea
 def output_option(required: bool, text: str) -> Callable[[Any], Any]:
     """Return the `-o` option."""
     return click.option("-o", "--output", type=click.Path(path_type=Path), required=required, metavar="DIR", help=text)
+
+
+@contextmanager
+def reading() -> Iterator[Callable[[int, int], None]]:
+    """Show how many files of a folder are read, on standard error; yields what wants to be told."""
+    columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    # Redirected, lines of results appear above the bar; into a pipe they must go as they are.
+    with Progress(*columns, console=err, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
+        task = progress.add_task("reading", total=None)
+
+        def on_read(done: int, found: int) -> None:
+            progress.update(task, completed=done, total=found)
+
+        yield on_read
 
 
 def say(text: str, colour: str | None = None) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import click
 import msgspec
 
+from ..selection import selection_of
 from ..session import Answer
-from .common import colour, describe, device_option, err, json_option, output_option, overwrite_option, say
+from ..sources import Tilt
+from .common import colour, describe, device_option, err, json_option, output_option, overwrite_option, reading, say
 
 if TYPE_CHECKING:
     from ..running import Preview
@@ -31,6 +33,20 @@ if TYPE_CHECKING:
 )
 @click.option("--explain", is_flag=True, help="Add a map of where the model looked.")
 @click.option("--label", metavar="LABEL", help="With --explain: the label to explain, instead of the model's answer.")
+@click.option(
+    "--select",
+    "selected",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Analyse only this: modality, body_part, view, description (a pattern: '*chest*') or min_slices. Repeatable.",
+)
+@click.option(
+    "--tilt",
+    type=click.Choice(get_args(Tilt)),
+    default="refuse",
+    show_default=True,
+    help="What becomes of a series whose slices are tilted, or at uneven distances.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be analysed, and read no pixel.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True)
 @device_option
@@ -45,6 +61,8 @@ def command(
     write: str,
     explain: bool,
     label: str | None,
+    selected: tuple[str, ...],
+    tilt: Tilt,
     dry_run: bool,
     batch_size: int,
     device: str,
@@ -59,11 +77,23 @@ def command(
         raise click.UsageError("--label goes with --explain")
     writers = [name.strip() for name in write.split(",") if name.strip()]
     explanations = (label or True) if explain else False
+    select = selection_of(selected)
     if dry_run:
         from ..running import preview
 
-        previews = preview(model, list(source), write=writers, explanations=explanations, output=output)
-        ctx.exit(_preview(previews, as_json))
+        with reading() as on_read:
+            previews = preview(
+                model,
+                list(source),
+                write=writers,
+                explanations=explanations,
+                output=output,
+                select=select,
+                tilt=tilt,
+                on_read=on_read,
+            )
+            code = _preview(previews, as_json)
+        ctx.exit(code)
     if output is None:
         raise click.UsageError("-o DIR is needed: where shall the results go?")
     from ..running import run
@@ -75,7 +105,7 @@ def command(
         else:
             say(f"{result.case.source}: {describe(result)}", colour(result))
 
-    with err.status("reading and answering"):
+    with reading() as on_read:
         summary = run(
             model,
             list(source),
@@ -85,7 +115,10 @@ def command(
             device=device,
             batch_size=batch_size,
             overwrite=overwrite,
+            select=select,
+            tilt=tilt,
             on_answer=tell,
+            on_read=on_read,
         )
     err.print(
         f"{summary.answered} answered, {summary.refused} refused, {summary.skipped} skipped; "

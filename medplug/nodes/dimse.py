@@ -158,8 +158,8 @@ def _uncompressed() -> tuple[str, ...]:
 def _why_not(made: Association, node: Address) -> str:
     from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-    answer = made.acceptor.primitive
-    if made.is_rejected and isinstance(answer, A_ASSOCIATE):
+    answer = made.acceptor.primitive or made.dul.peek_next_pdu()  # pynetdicom overlooks an answer that is very quick
+    if isinstance(answer, A_ASSOCIATE) and answer.result in (1, 2):
         return f"rejects the association: {answer.reason_str} (called {node.title}, calling {node.calling})"
     if isinstance(answer, A_ASSOCIATE):
         return "accepts nothing of what is proposed to it"

@@ -5,16 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterable
 from pathlib import Path
 
-from .. import running, sources
-from ..case import Case
+from .. import running
 from ..errors import CallError, WriterError
 from ..model_folder import LoadedModel, load
-from ..plugins import discover
 from ..result import Refused
-from ..selection import EVERYTHING
 from ..session import Answer
 from ..sources.refusal import clean
 from .config import ListenConfig, ModelChoice
@@ -115,11 +111,12 @@ class Answering:
             try:
                 running.run(
                     model,
-                    _selected(folder / "study", choice, model),
+                    folder / "study",
                     folder / "out",
                     write=choice.write,
                     explanations=choice.explain,
                     device=choice.device,
+                    select=choice.select,
                     on_answer=look,
                 )
             except WriterError as error:  # what the other writers made is there
@@ -149,13 +146,6 @@ def pause(before: int, config: ListenConfig) -> float:
     """Seconds until something is tried again that was tried `before` times: twice as long each time."""
     retry = config.retry
     return min(retry.first_seconds * 2.0 ** min(before, 30), retry.longest_seconds)
-
-
-def _selected(folder: Path, choice: ModelChoice, model: LoadedModel) -> sources.AnySource:
-    if choice.select == EVERYTHING:
-        return folder
-    found: Iterable[object] = sources.read(folder, model.contract.unit, extra=discover().sources())
-    return [case for case in found if isinstance(case, Case) and choice.select.leaves_out(case) is None]
 
 
 def _made(folder: Path) -> dict[str, Path]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,10 +23,12 @@ from .dicom_checks import (
     stored_range,
     stored_type,
 )
-from .dicom_geometry import Plane, plane_of, stack
+from .dicom_elements import MARK_KEYWORDS
+from .dicom_evened import evened
+from .dicom_geometry import Plane, Tilt, plane_of, position_of, stack
 from .dicom_header import Header, read_header
 from .dicom_pixels import GreyPixels, PixelFile, PixelReader
-from .dicom_values import code_string, is_uid, stated, value_meaning
+from .dicom_values import code_string, stated, uid_of, value_meaning
 from .refusal import MAX_IMAGE_BYTES, clean, reading
 
 if TYPE_CHECKING:
@@ -35,7 +37,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """What the header of one image says; `planes` and `meanings` hold one entry a frame, or one for all."""
+    """What the header of one image says; `planes` and `meanings` hold one entry a frame, or one for all.
+
+    `marks` are the elements by which the volumes of one series differ, as text.
+    """
 
     file: PixelFile
     series: str
@@ -45,6 +50,7 @@ class Instance:
     planes: tuple[Plane, ...]
     meanings: tuple[ValueMeaning, ...]
     enhanced: bool
+    marks: Mapping[str, str]
 
     def frame_image(self, frame: int) -> Image:
         """The 2-D image of one frame, counted from 0."""
@@ -71,7 +77,7 @@ def read_instance(path: str, name: str) -> Instance:
         return _instance(path, name, read_header(path))
 
 
-def cases(instance: Instance, unit: Unit) -> Iterator[Case]:
+def cases(instance: Instance, unit: Unit, tilt: Tilt = "refuse") -> Iterator[Case]:
     """The cases of one instance: each frame, or the whole. Raises `SourceError`, which names the file."""
     if unit is Unit.FRAME or instance.file.frames == 1:
         for frame in range(instance.file.frames):
@@ -82,30 +88,35 @@ def cases(instance: Instance, unit: Unit) -> Iterator[Case]:
             yield Case(reference, {"image": instance.frame_image(frame)}, patient=instance.patient)
     else:
         with reading(instance.file.name):
-            image = _volume(instance)
-        yield Case(instance.reference, {"image": image}, patient=instance.patient)
+            image, resampled = _volume(instance, tilt)
+        reference = msgspec.structs.replace(instance.reference, resampled=resampled)
+        yield Case(reference, {"image": image}, patient=instance.patient)
 
 
-def _volume(instance: Instance) -> Image:
-    """All frames as [frames, rows, columns]: ordered along the normal where they state places, else as they come."""
+def _volume(instance: Instance, tilt: Tilt) -> tuple[Image, bool]:
+    """All frames as [frames, rows, columns]: ordered along the normal where they state places, else as they come.
+
+    With it, whether it was resampled.
+    """
     image = replace(
         instance.image, shape=(instance.file.frames, *instance.image.shape), values=common_meaning(instance.meanings)
     )
     whole = instance.file.reader(None, image.shape, image.channels, image.dtype)
     frames = tuple(map(instance.source, range(instance.file.frames)))
     if not instance.enhanced or all(plane.position is None for plane in instance.planes):
-        return replace(image, read=whole, frames=frames)
+        return replace(image, read=whole, frames=frames), False
     try:
-        placed = stack(instance.planes)
+        placed = stack(instance.planes, tilt)
     except SourceError as error:
         raise SourceError(error.code, f"{error}; read it frame by frame") from None
-    return replace(
+    image = replace(
         image,
         read=partial(_reordered, whole, placed.order),
         spacing=placed.spacing,
         to_patient=placed.to_patient,
         frames=tuple(frames[index] for index in placed.order),
     )
+    return evened(image, placed.places), placed.places is not None
 
 
 def _reordered(whole: PixelReader, order: tuple[int, ...]) -> NDArray[Any]:
@@ -124,6 +135,8 @@ def common_meaning(meanings: Sequence[ValueMeaning]) -> ValueMeaning:
             raise SourceError("values", f"its slices have different rescales: {first.rescale} and {other.rescale}")
         if not _same_table(first, other) or other.inverted != first.inverted:
             raise SourceError("values", "its slices have different modality LUTs or presentations")
+        if other.padding != first.padding:
+            raise SourceError("values", f"its slices have different padding: {first.padding} and {other.padding}")
     same_voi = all(other.windows == first.windows for other in meanings)
     single_lut = len(meanings) == 1
     return replace(first, windows=first.windows if same_voi else (), voi_lut=first.voi_lut if single_lut else None)
@@ -137,6 +150,58 @@ def _same_table(first: ValueMeaning, other: ValueMeaning) -> bool:
 
 
 def _instance(path: str, name: str, header: Header) -> Instance:
+    if header.shared is None:
+        described = _described(header)
+        planes = described.planes
+    else:
+        described = _described_alike(_Alike(header.shared, header))
+        planes = (replace(described.planes[0], position=position_of(header.dataset)),)
+    own = uid_of(header.dataset, "SOPInstanceUID")
+    reference = msgspec.structs.replace(described.reference, source=name, sop_instance_uid=own)
+    return Instance(
+        file=PixelFile(path, name, described.frames, GreyPixels.of(header, described.stored, described.bits)),
+        series=described.series,
+        reference=reference,
+        patient=described.patient,
+        image=described.image,
+        planes=planes,
+        meanings=described.meanings,
+        enhanced=described.enhanced,
+        marks=_marks(header.dataset),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Described:
+    """What a header says, but for the identifier and the position, which differ from slice to slice."""
+
+    stored: np.dtype[Any]
+    bits: int
+    frames: int
+    image: Image
+    planes: tuple[Plane, ...]
+    meanings: tuple[ValueMeaning, ...]
+    series: str
+    reference: CaseReference
+    patient: str | None
+    enhanced: bool
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """A header that equals another where what they share is the same."""
+
+    shared: Hashable
+    header: Header = field(compare=False)
+
+
+@lru_cache(256)
+def _described_alike(alike: _Alike) -> _Described:
+    """As `_described`, once for all slices of a series: a study holds thousands of them."""
+    return _described(alike.header)
+
+
+def _described(header: Header) -> _Described:
     dataset = header.dataset
     check_holds_pixels(header)
     photometric, samples = photometric_of(dataset)
@@ -156,10 +221,19 @@ def _instance(path: str, name: str, header: Header) -> Instance:
     check_length(header, rows * columns, frames)
     decoder_for(header.transfer_syntax, int(stated(dataset, "BitsStored") or 0))
     planes, meanings = _frames(dataset, frames, colour_bits)
-    return Instance(
-        file=PixelFile(path, name, frames, GreyPixels.of(header, stored, bits)),
+    return _Described(
+        stored=stored,
+        bits=bits,
+        frames=frames,
+        planes=planes,
+        meanings=meanings,
         series=str(stated(dataset, "SeriesInstanceUID") or ""),
-        reference=CaseReference(source=name, **_identifiers(dataset)),
+        reference=CaseReference(
+            source="",
+            sop_class_uid=uid_of(dataset, "SOPClassUID"),
+            series_instance_uid=uid_of(dataset, "SeriesInstanceUID"),
+            study_instance_uid=uid_of(dataset, "StudyInstanceUID"),
+        ),
         patient=_patient(dataset),
         image=Image(
             shape=(rows, columns),
@@ -174,8 +248,6 @@ def _instance(path: str, name: str, header: Header) -> Instance:
             photometric="RGB" if colour_bits is not None else photometric,
             description=_description(dataset),
         ),
-        planes=planes,
-        meanings=meanings,
         enhanced="PerFrameFunctionalGroupsSequence" in dataset,
     )
 
@@ -184,16 +256,17 @@ def _unread() -> NDArray[Any]:
     raise AssertionError("the frame or the volume that is made of this image brings its own reader")
 
 
-def _identifiers(dataset: Dataset) -> dict[str, Any]:
-    """The unique identifiers, each left out unless it is one (PS3.5 9.1)."""
-    keywords = {
-        "sop_class_uid": "SOPClassUID",
-        "sop_instance_uid": "SOPInstanceUID",
-        "series_instance_uid": "SeriesInstanceUID",
-        "study_instance_uid": "StudyInstanceUID",
-    }
-    found = {field: str(stated(dataset, keyword) or "") for field, keyword in keywords.items()}
-    return {field: uid for field, uid in found.items() if is_uid(uid)}
+def _marks(dataset: Dataset) -> dict[str, str]:
+    found = {}
+    for keyword in MARK_KEYWORDS:
+        try:
+            value = stated(dataset, keyword)
+        except Exception:  # a broken element marks nothing; the image is still an image
+            continue
+        text = "\\".join(map(str, value)) if isinstance(value, Sequence) and not isinstance(value, str) else value
+        if text is not None and str(text).strip():
+            found[keyword] = clean(str(text).strip())
+    return found
 
 
 def _description(dataset: Dataset) -> str | None:

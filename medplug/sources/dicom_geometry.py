@@ -5,23 +5,27 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import SourceError
+from ..geometry import MAX_TILT_DEGREES, ROUNDED_MM
 from .dicom_values import numbers
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-MAX_TILT_DEGREES = 0.5
-"""How far the stack may lean from the normal: enough for rounded positions, far below any gantry tilt."""
+Tilt = Literal["refuse", "correct"]
+"""What becomes of a stack that is tilted or has uneven gaps."""
 
-_MIN_SLICES = 3
+MIN_SLICES = 3
+"""A volume takes at least so many."""
+
 _DIRECTION_TOLERANCE = 1e-3  # Image Orientation is often written with 6 digits or fewer
 _SPACING_TOLERANCE = 1e-3  # relative
+_MAX_FINER = 16  # how many times the slices may become when their gaps are made even
 _GAP_TOLERANCE = 0.01  # relative to the usual gap, and never below as many mm
 
 
@@ -63,13 +67,18 @@ def _affine(step: NDArray[np.float64], plane: Plane, origin: Sequence[float]) ->
 def plane_of(measures: Dataset, orientation: Dataset, position: Dataset) -> Plane:
     """The place that a dataset, or an enhanced frame's functional groups, state."""
     directions = numbers(orientation, "ImageOrientationPatient")
-    origin = numbers(position, "ImagePositionPatient")
     return Plane(
         spacing=_spacing(measures, "PixelSpacing"),
         imager_spacing=_spacing(measures, "ImagerPixelSpacing"),
         orientation=directions if _orthonormal(directions) else None,
-        position=origin if len(origin) == 3 else None,
+        position=position_of(position),
     )
+
+
+def position_of(dataset: Dataset) -> tuple[float, ...] | None:
+    """Image Position (Patient), in mm and LPS; None where there is none that is valid."""
+    origin = numbers(dataset, "ImagePositionPatient")
+    return origin if len(origin) == 3 else None
 
 
 def _spacing(dataset: Dataset, keyword: str) -> tuple[float, float] | None:
@@ -86,19 +95,27 @@ def _orthonormal(directions: Sequence[float]) -> bool:
     return all(abs(p) < 5 * _DIRECTION_TOLERANCE for p in products)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Stack:
-    """A regular volume: `order` lists the frames along the normal; spacing (gap, row, column) in mm."""
+    """A regular volume: `order` lists the frames along the normal; spacing (gap, row, column) in mm.
+
+    `to_patient` is sheared where the stack is tilted. Where gaps were uneven, `places` says between which of the
+    ordered frames each slice of the volume lies: 1.25 is a quarter of the way from the second to the third.
+    """
 
     order: tuple[int, ...]
     spacing: tuple[float, float, float]
     to_patient: NDArray[np.float64]
+    places: tuple[float, ...] | None = None
 
 
-def stack(planes: Sequence[Plane]) -> Stack:
-    """Order frames along their common normal. Raises `SourceError` (`geometry`) unless they form a regular volume."""
-    if len(planes) < _MIN_SLICES:
-        raise _irregular(f"has {len(planes)} slices; a volume takes at least {_MIN_SLICES}")
+def stack(planes: Sequence[Plane], tilt: Tilt = "refuse") -> Stack:
+    """Order frames along their common normal. Raises `SourceError` (`geometry`) unless they form a regular volume.
+
+    With `tilt="correct"` they may lie on a slanted line, and at uneven distances.
+    """
+    if len(planes) < MIN_SLICES:
+        raise _irregular(f"has {len(planes)} slices; a volume takes at least {MIN_SLICES}")
     first = planes[0]
     for plane in planes:
         if plane.orientation is None or plane.position is None or plane.spacing is None:
@@ -107,12 +124,25 @@ def stack(planes: Sequence[Plane]) -> Stack:
     positions = np.array([plane.position for plane in planes])
     heights = positions @ first.normal
     order = np.argsort(heights, kind="stable")
-    _check_direction(positions[order], first.normal)
-    gap = _check_gaps(heights[order])
-    steps = (positions[order[-1]] - positions[order[0]]) / (len(planes) - 1)
+    positions, heights = positions[order], heights[order]
+    places = None
+    if tilt == "refuse":
+        _check_direction(positions, first.normal)
+        _check_places(heights)
+        if not _are_even(gaps := np.diff(heights)):
+            raise _irregular(f"the gaps between its slices are uneven: {gaps.min():.3f} to {gaps.max():.3f} mm")
+    else:
+        _check_places(heights)
+        _check_line(positions, heights)
+        places = None if _are_even(np.diff(heights)) else _even_places(heights)
+    last = (len(planes) if places is None else len(places)) - 1
+    steps = (positions[-1] - positions[0]) / last
     assert first.spacing is not None
     return Stack(
-        tuple(int(i) for i in order), (gap, *first.spacing), _affine(steps, first, positions[order[0]].tolist())
+        tuple(int(i) for i in order),
+        (float(heights[-1] - heights[0]) / last, *first.spacing),
+        _affine(steps, first, positions[0].tolist()),
+        places,
     )
 
 
@@ -135,24 +165,50 @@ def _check_direction(positions: NDArray[np.float64], normal: NDArray[np.float64]
     along = offsets @ normal
     across = np.linalg.norm(offsets - np.outer(along, normal), axis=1)
     tilt = math.degrees(math.atan2(across[-1], along[-1]))
-    if tilt > MAX_TILT_DEGREES and across[-1] > _GAP_TOLERANCE:
+    if tilt > MAX_TILT_DEGREES and across[-1] > ROUNDED_MM:
         raise _irregular(f"its slices are tilted by {tilt:.1f} degrees: they do not lie along the normal")
-    lean = np.tan(math.radians(MAX_TILT_DEGREES)) * along + _GAP_TOLERANCE
+    lean = np.tan(math.radians(MAX_TILT_DEGREES)) * along + ROUNDED_MM
     if (across > lean).any():
         worst = int(np.argmax(across - lean))
         raise _irregular(f"slice {worst + 1} along the normal is shifted by {across[worst]:.2f} mm in its plane")
 
 
-def _check_gaps(heights: NDArray[np.float64]) -> float:
-    """The mean gap in mm; all gaps are alike."""
+def _check_line(positions: NDArray[np.float64], heights: NDArray[np.float64]) -> None:
+    """The slices lie on one line, whatever its slant."""
+    along = (heights - heights[0]) / (heights[-1] - heights[0])
+    off = np.linalg.norm(positions - positions[0] - np.outer(along, positions[-1] - positions[0]), axis=1)
+    worst = int(np.argmax(off))
+    if off[worst] > np.tan(math.radians(MAX_TILT_DEGREES)) * float(np.diff(heights).max()) + ROUNDED_MM:
+        raise _irregular(f"slice {worst + 1} along the normal lies {off[worst]:.2f} mm beside the line of the others")
+
+
+def same_places(heights: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which slices lie at the same place along the normal."""
+    same: NDArray[np.bool_] = np.abs(heights - others) < _GAP_TOLERANCE
+    return same
+
+
+def _check_places(heights: NDArray[np.float64]) -> None:
+    """No two slices lie at one place."""
     gaps = np.diff(heights)
-    usual = float(np.median(gaps))
     if gaps.min() < _GAP_TOLERANCE:
         place = heights[int(np.argmin(gaps))]
         raise _irregular(f"several slices lie at the same place, {place:.2f} mm along the normal")
-    if np.abs(gaps - usual).max() > max(_GAP_TOLERANCE, _GAP_TOLERANCE * usual):
-        raise _irregular(f"the gaps between its slices are uneven: {gaps.min():.3f} to {gaps.max():.3f} mm")
-    return float(heights[-1] - heights[0]) / len(gaps)
+
+
+def _are_even(gaps: NDArray[np.float64]) -> bool:
+    usual = float(np.median(gaps))
+    return bool(np.abs(gaps - usual).max() <= max(_GAP_TOLERANCE, _GAP_TOLERANCE * usual))
+
+
+def _even_places(heights: NDArray[np.float64]) -> tuple[float, ...]:
+    """Where slices at even distances lie among the given ones: no further from each other than the two nearest."""
+    gaps = np.diff(heights)
+    count = math.ceil(float((heights[-1] - heights[0]) / gaps.min()) - _GAP_TOLERANCE) + 1
+    if count > _MAX_FINER * len(heights):
+        raise _irregular(f"gaps from {gaps.min():.3f} to {gaps.max():.3f} mm are too uneven to be made even")
+    even = np.linspace(heights[0], heights[-1], count)
+    return tuple(np.interp(even, heights, np.arange(len(heights), dtype=float)).tolist())
 
 
 def _mm(values: Sequence[float]) -> str:

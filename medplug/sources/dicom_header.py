@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ..case import stamp_of
 from ..errors import SourceError
+from .dicom_elements import PIXEL_KEYWORDS
+from .dicom_scan import PREAMBLE_BYTES, UNDEFINED_LENGTH, BeyondError, Scanned, scan
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset, FileMetaDataset
@@ -18,10 +20,8 @@ Stop = Callable[[Any, str | None, int], bool]
 
 _DEFLATED = "1.2.840.10008.1.2.1.99"
 _MAX_INFLATED_BYTES = 2**29
-_PREAMBLE_BYTES = 132  # the preamble and "DICM", PS3.10 7.1
-PIXEL_KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0x7FE00010: "PixelData"}
-_UNDEFINED_LENGTH = 0xFFFFFFFF
-_HEAD_BYTES = 2**15  # few headers are longer
+_HEAD_BYTES = 2**15  # few headers are longer,
+_LONG_HEAD_BYTES = 2**20  # and hardly any than this
 _PIXEL_TAGS = tuple(
     b"".join(half.to_bytes(2, order) for half in divmod(tag, 2**16))
     for order in ("little", "big")
@@ -36,6 +36,7 @@ class Header:
     `pixel_keyword` is None where no pixels follow; `pixel_bytes` is the length that they declare, None for
     encapsulated ones, and `present_bytes` what the file holds from there on. `pixel_offset` is where in the file they
     begin, None where they do not lie there as they are: none follow, or all is deflated. `stamp` changes with the file.
+    Where `shared` is the same in two headers, and not None, they differ in `OWN_KEYWORDS` alone.
     """
 
     dataset: FileDataset
@@ -45,6 +46,7 @@ class Header:
     present_bytes: int
     pixel_offset: int | None
     stamp: tuple[int, int]
+    shared: Hashable | None = None
 
 
 def read_header(path: str) -> Header:
@@ -52,20 +54,37 @@ def read_header(path: str) -> Header:
     with _File(path) as file:
         stamp = stamp_of(file.fileno())
         head = file.read(_HEAD_BYTES)
+        if (scanned := _scanned(head, file)) is not None:
+            return _as_header(scanned, stamp)
         file.seek(0)
         stream = _inflated(file)
         parsed = _in_memory(head) if stream is file and len(head) < stamp[0] else None
         dataset, found = parsed or _up_to_pixels(file, stream)
         size = stream.seek(0, io.SEEK_END)
     keyword, length, position = found or (None, 0, size)
-    declared = None if length == _UNDEFINED_LENGTH else length
+    declared = None if length == UNDEFINED_LENGTH else length
     offset = position if found and stream is file else None
     syntax = str(dataset.file_meta.TransferSyntaxUID)
     return Header(dataset, syntax, keyword, declared, size - position, offset, stamp)
 
 
-class _BeyondError(Exception):
-    """What is read lies behind the head."""
+def _scanned(head: bytes, file: BinaryIO) -> Scanned | None:
+    try:
+        return scan(head)
+    except BeyondError:
+        pass
+    try:
+        return scan(head + file.read(_LONG_HEAD_BYTES))
+    except BeyondError:
+        return None
+
+
+def _as_header(scanned: Scanned, stamp: tuple[int, int]) -> Header:
+    length = None if scanned.pixel_length == UNDEFINED_LENGTH else scanned.pixel_length
+    present, offset = stamp[0] - scanned.pixel_offset, scanned.pixel_offset
+    keyword, syntax = scanned.pixel_keyword, str(scanned.dataset.file_meta.TransferSyntaxUID)
+    shared = (scanned.shared, syntax, keyword, length, None if length is None else min(length, present))
+    return Header(scanned.dataset, syntax, keyword, length, present, offset, stamp, shared)
 
 
 class _Head(io.BytesIO):
@@ -74,7 +93,7 @@ class _Head(io.BytesIO):
     def read(self, size: int | None = -1, /) -> bytes:
         got = super().read(size)
         if size is None or len(got) < size or size < 0:
-            raise _BeyondError
+            raise BeyondError
         return got
 
 
@@ -155,7 +174,7 @@ def _file_meta(file: BinaryIO) -> FileMetaDataset:
     from pydicom.dataset import FileMetaDataset
     from pydicom.filereader import read_dataset
 
-    file.seek(_PREAMBLE_BYTES)
+    file.seek(PREAMBLE_BYTES)
     return FileMetaDataset(
         read_dataset(
             file, is_implicit_VR=False, is_little_endian=True, stop_when=lambda tag, vr, length: tag >> 16 != 2
@@ -165,7 +184,7 @@ def _file_meta(file: BinaryIO) -> FileMetaDataset:
 
 def _inflated(file: BinaryIO) -> BinaryIO:
     """The dataset of a deflated file (PS3.5 A.5), inflated here because pydicom sets no limit; or `file` itself."""
-    head = file.read(_PREAMBLE_BYTES)
+    head = file.read(PREAMBLE_BYTES)
     deflated = head[128:] == b"DICM" and _DEFLATED.encode() in file.read(1024)
     if deflated:
         deflated = _file_meta(file).get("TransferSyntaxUID") == _DEFLATED

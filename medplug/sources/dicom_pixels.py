@@ -15,7 +15,8 @@ from ..case import FileSpan, Pixels, SpanReader
 from ..errors import SourceError
 from .codestream import check_frame_sizes
 from .decoders import decoder_for
-from .dicom_header import PIXEL_KEYWORDS, Header, read_with_pixels
+from .dicom_elements import PIXEL_KEYWORDS
+from .dicom_header import Header, read_with_pixels
 from .dicom_values import stated
 from .kept_buffers import BUFFERS
 from .refusal import clean, reading
@@ -148,7 +149,7 @@ def _swap_palette(dataset: FileDataset) -> None:
     entries = int(dataset.RedPaletteColorLookupTableDescriptor[0]) or 2**16
     for colour in ("Red", "Green", "Blue", "Alpha"):
         keyword = f"{colour}PaletteColorLookupTableData"
-        if len(stated(dataset, keyword) or b"") == 2 * entries:
+        if len(dataset.get(keyword) or b"") == 2 * entries:
             dataset[keyword].value = np.frombuffer(dataset[keyword].value, ">u2").astype("<u2").tobytes()
 
 

@@ -9,18 +9,26 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 
 from ..case import Case, CaseReference, Image, Pixels, Unit
 from ..errors import SourceError
 from ..result import Rejected
+from .dicom_evened import evened
 from .dicom_file import Instance, cases, common_meaning
-from .dicom_geometry import stack
-from .refusal import MAX_IMAGE_BYTES, reading, refused
+from .dicom_geometry import Tilt, stack
+from .dicom_groups import volumes, without_localisers
+from .refusal import MAX_IMAGE_BYTES, reading, refused, skipped
+
+_MARK = re.compile(r"[^0-9A-Za-z./,]")
 
 
-def series_cases(instances: Iterable[Instance]) -> Iterator[Case | Rejected]:
-    """A case for every series, or its refusal, by first file; a multi-frame instance is a volume of its own."""
+def series_cases(instances: Iterable[Instance], tilt: Tilt = "refuse") -> Iterator[Case | Rejected]:
+    """A case for every volume, or its refusal, by the first file of its series.
+
+    A multi-frame instance is a volume of its own; what lies beside a stack, as a localiser does, is skipped.
+    """
     groups: dict[tuple[str, str], list[Instance]] = {}
     for instance in instances:
         # Without a series UID, the files of a folder are the best guess at a series: the checks decide.
@@ -31,11 +39,17 @@ def series_cases(instances: Iterable[Instance]) -> Iterator[Case | Rejected]:
     for (series, own), members in groups.items():
         if own:
             try:
-                yield from cases(members[0], Unit.INSTANCE)
+                yield from cases(members[0], Unit.INSTANCE, tilt)
             except SourceError as error:
                 yield refused(members[0].reference, error)
         else:
-            yield _series_case(_unique(_source(series, members), taken), members)
+            slices, apart = without_localisers(members)
+            name = _source(series, members)
+            for volume in volumes(slices):
+                source = f"{name}:{_MARK.sub('_', volume.mark)[:64]}" if volume.mark else name
+                yield _series_case(_unique(source, taken), volume.members, tilt)
+            for member, reason in apart:
+                yield skipped(member.file.name, f"is no slice of the volume {name}: {reason}")
 
 
 def _source(series: str, members: Sequence[Instance]) -> str:
@@ -57,7 +71,7 @@ def _unique(source: str, taken: set[str]) -> str:
     return name
 
 
-def _series_case(source: str, members: Sequence[Instance]) -> Case | Rejected:
+def _series_case(source: str, members: Sequence[Instance], tilt: Tilt) -> Case | Rejected:
     first = members[0].reference
     reference = CaseReference(
         source=source,
@@ -68,15 +82,16 @@ def _series_case(source: str, members: Sequence[Instance]) -> Case | Rejected:
     )
     try:
         with reading(source):
-            image = _stacked(source, members)
+            image, resampled = _stacked(members, tilt)
     except SourceError as error:
         return refused(reference, error)
+    reference = msgspec.structs.replace(reference, resampled=resampled)
     patients = {member.patient for member in members}
     return Case(reference, {"image": image}, patient=patients.pop() if len(patients) == 1 else None)
 
 
-def _stacked(source: str, members: Sequence[Instance]) -> Image:
-    """One volume of all members. Raises `SourceError` (`geometry` or `values`)."""
+def _stacked(members: Sequence[Instance], tilt: Tilt) -> tuple[Image, bool]:
+    """One volume of all members, and whether it was resampled. Raises `SourceError` (`geometry` or `values`)."""
     first = members[0].image
     for other in (member.image for member in members):
         if other.shape != first.shape:
@@ -85,14 +100,14 @@ def _stacked(source: str, members: Sequence[Instance]) -> Image:
         kinds = [(image.dtype.name, image.photometric, image.bits, image.modality) for image in (first, other)]
         if kinds[0] != kinds[1]:
             raise SourceError("values", f"its slices hold different values: {kinds[0]} and {kinds[1]}")
-    placed = stack([member.planes[0] for member in members])
+    placed = stack([member.planes[0] for member in members], tilt)
     ordered = [members[i] for i in placed.order]
     shape = (len(ordered), *first.shape)
     if first.channels * first.dtype.itemsize * int(np.prod(shape)) > MAX_IMAGE_BYTES:
         raise SourceError("unreadable", f"has {len(ordered)} slices, more than {MAX_IMAGE_BYTES >> 20} MiB")
     slices = [member.frame_image(0) for member in ordered]
     views = {image.view for image in slices}
-    return replace(
+    image = replace(
         first,
         shape=shape,
         values=common_meaning([member.meanings[0] for member in ordered]),
@@ -102,6 +117,7 @@ def _stacked(source: str, members: Sequence[Instance]) -> Image:
         view=views.pop() if len(views) == 1 else None,
         frames=tuple(frame for image in slices for frame in image.frames),
     )
+    return evened(image, placed.places), placed.places is not None
 
 
 def _read_stack(slices: Sequence[Image], shape: tuple[int, ...], channels: int, dtype: np.dtype[Any]) -> Pixels:

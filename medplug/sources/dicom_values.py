@@ -12,6 +12,7 @@ import numpy as np
 
 from ..case import LookupTable, ValueMeaning, VoiWindow
 from ..errors import SourceError
+from .dicom_elements import ITEM_KEYWORDS, KEYWORDS
 from .refusal import clean
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def _tag(keyword: str) -> BaseTag:
 
     tag = tag_for_keyword(keyword)
     assert tag is not None, keyword
+    assert keyword in (*KEYWORDS, *ITEM_KEYWORDS), f"{keyword} is not looked for"
     return Tag(tag)
 
 
@@ -57,6 +59,12 @@ def numbers(dataset: Dataset, keyword: str) -> tuple[float, ...]:
 def is_uid(text: str) -> bool:
     """Whether the text is made as a unique identifier is, PS3.5 9.1."""
     return _UID.fullmatch(text) is not None
+
+
+def uid_of(dataset: Dataset, keyword: str) -> str | None:
+    """The value of a unique identifier (UI); None where it is absent or made otherwise."""
+    text = str(stated(dataset, keyword) or "")
+    return text if is_uid(text) else None
 
 
 def code_string(dataset: Dataset, keyword: str) -> str | None:
@@ -90,7 +98,24 @@ def value_meaning(dataset: Dataset, transform: Dataset, voi: Dataset, colour_bit
         windows=_windows(voi),
         voi_lut=_lookup_table(dataset, voi, "VOILUTSequence", voi_signed),
         inverted=inverted,
+        padding=_padding(dataset, signed),
     )
+
+
+def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
+    """The lowest and highest stored value that is Pixel Padding, PS3.3 C.7.5.1.1.2; None without a valid one."""
+    value = numbers(dataset, "PixelPaddingValue")
+    ends = (*value, *(numbers(dataset, "PixelPaddingRangeLimit") or value))
+    if len(ends) != 2 or any(end != int(end) for end in ends):
+        return None
+    allocated = int(stated(dataset, "BitsAllocated") or 0)
+    if allocated not in (8, 16, 32):
+        return None
+    # Some writers take US for SS or the reverse.
+    low, high = sorted(
+        (int(end) + (signed << allocated - 1)) % 2**allocated - (signed << allocated - 1) for end in ends
+    )
+    return low, high
 
 
 def _rescale(dataset: Dataset) -> tuple[float, float]:

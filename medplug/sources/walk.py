@@ -11,7 +11,8 @@ from pathlib import Path
 _DICOM_VRS = frozenset(
     b"AE AS AT CS DA DS DT FD FL IS LO LT OB OD OF OL OV OW PN SH SL SQ SS ST SV TM UC UI UL UN UR US UT UV".split()
 )
-_FORMAT_SUFFIXES = {".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".npz"}
+_DICOMDIR = b"\x02\0\x02\0UI\x14\x001.2.840.10008.1.3.10"  # Media Storage SOP Class UID, PS3.3 F
+_FORMAT_SUFFIXES = {".dcm", ".dicom", ".ima", ".png", ".jpg", ".jpeg", ".tif", ".tiff", ".npy", ".npz", ".zip"}
 _FOREIGN_SUFFIXES = {".bmp", ".gif", ".webp", ".jp2", ".jxl", ".nii", ".nrrd", ".mha", ".mhd", ".hdr", ".img", ".svs"}
 
 
@@ -22,6 +23,9 @@ class Kind(Enum):
     PICTURE = auto()
     NPY = auto()
     NPZ = auto()
+    NIFTI = auto()
+    ZIP = auto()
+    DICOMDIR = auto()
     TABLE = auto()
     CLAIMED = auto()  # the name says that it is an image, and the content is none that is read here
     OTHER = auto()
@@ -51,17 +55,23 @@ def kind_of(path: Path) -> Kind:
         head = stream.read(512)
     suffix = path.suffix.lower()
     if head[128:132] == b"DICM" or _begins_like_dicom(head):
-        return Kind.DICOM
+        return Kind.DICOMDIR if _DICOMDIR in head else Kind.DICOM
     if head.startswith((b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")):
         return Kind.PICTURE
     if head.startswith(b"\x93NUMPY"):
         return Kind.NPY
-    if head.startswith(b"PK\x03\x04") and suffix == ".npz":
-        return Kind.NPZ
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) and suffix in (".npz", ".zip", ""):
+        return Kind.NPZ if suffix == ".npz" else Kind.ZIP  # a document of an office is a zip archive, too
+    if _is_nifti(head) if suffix == ".nii" else head[:2] == b"\x1f\x8b" and path.name.lower().endswith(".nii.gz"):
+        return Kind.NIFTI
     if suffix == ".csv":
         return Kind.TABLE
     foreign = suffix in _FOREIGN_SUFFIXES or path.name.lower().endswith(".nii.gz")
     return Kind.CLAIMED if foreign or suffix in _FORMAT_SUFFIXES else Kind.OTHER
+
+
+def _is_nifti(head: bytes) -> bool:
+    return head[344:348] == b"n+1\0" or head[4:8] == b"n+2\0"  # NIfTI-1 and NIfTI-2, in one file
 
 
 def _begins_like_dicom(head: bytes) -> bool:

@@ -6,9 +6,10 @@ from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi
 
-from medplug import sources
-from medplug.case import VoiWindow
+from medplug import Display, Percentiles, Preprocessing, Window, sources
+from medplug.case import Unit, VoiWindow
 from medplug.errors import SourceError
+from medplug.pipeline import Pipeline
 
 
 def looked_up(table, values):
@@ -162,3 +163,54 @@ def test_code_strings_are_upper_case_and_absent_ones_are_none(write_dicom):
     image = only(sources.read(write_dicom("c.dcm", Modality="dx", BodyPartExamined="", ViewPosition="pa"))).image
 
     assert (image.modality, image.body_part, image.view) == ("DX", None, "PA")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "elements", "padding"),
+    [
+        (np.int16, {}, None),
+        (np.int16, {"PixelPaddingValue": -2000}, (-2000, -2000)),
+        (np.int16, {"PixelPaddingValue": -2000, "PixelPaddingRangeLimit": -1024}, (-2000, -1024)),
+        (np.uint16, {"PixelPaddingValue": 4095, "PixelPaddingRangeLimit": 4000}, (4000, 4095)),
+        (np.uint8, {"PixelPaddingValue": 255}, (255, 255)),
+        (np.uint16, {"PixelPaddingRangeLimit": 4000}, None),
+    ],
+)
+def test_padding_is_a_range_of_stored_values(write_dicom, pixels, elements, padding):
+    [case] = sources.read(write_dicom("a.dcm", np.zeros((4, 5), pixels), **elements))
+
+    assert case.image.values.padding == padding
+
+
+def test_padding_whose_sign_was_mistaken_is_understood(write_dicom):
+    """63536 is -2000 in 16 bits: US written for SS, as explicit VR lets a writer do."""
+    path = write_dicom("a.dcm", np.zeros((4, 5), np.int16), PixelPaddingValue=-2000)
+    stored = path.read_bytes()
+    path.write_bytes(stored.replace(b"\x28\x00\x20\x01SS", b"\x28\x00\x20\x01US"))
+
+    [case] = sources.read(path)
+
+    assert stored != path.read_bytes()
+    assert case.image.values.padding == (-2000, -2000)
+
+
+def test_padding_in_a_file_is_shown_black_though_monochrome1_turns_values_round(write_dicom):
+    pixels = np.full((4, 5), 100, np.uint16)
+    pixels[:, :2], pixels[3, 4] = 0, 4000
+    path = write_dicom("a.dcm", pixels, PixelPaddingValue=0, PhotometricInterpretation="MONOCHROME1")
+    preprocessing = Preprocessing(values=Display(fallback=Percentiles(0, 100)))
+
+    shown = Pipeline(preprocessing).prepare(next(sources.read(path))).arrays["image"][0]
+
+    assert (shown[:, :2] == 0).all()
+    assert shown[0, 2] == 1
+    window = Preprocessing(values=Window(2000, 4000))
+    assert (Pipeline(window).prepare(next(sources.read(path))).arrays["image"][0][:, :2] == 0).all()
+
+
+def test_slices_of_different_padding_are_refused(write_series):
+    folder = write_series([(0, 0, float(z)) for z in range(4)], PixelPaddingValue=[0, 0, 1, 0])
+
+    [rejected] = sources.read(folder, Unit.SERIES)
+
+    assert (rejected.outcome.code, "different padding" in rejected.outcome.reason) == ("values", True)

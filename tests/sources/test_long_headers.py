@@ -1,4 +1,4 @@
-"""A header is parsed from the file's first bytes in memory, or from the file: nobody can tell which it was."""
+"""A header is parsed in full from the file's first bytes in memory, or from the file: nobody can tell which it was."""
 
 import warnings
 
@@ -33,6 +33,12 @@ def sequence(count, pixels):
     element = DataElement(0x00880200, "SQ", items)
     element.is_undefined_length = True
     return element
+
+
+@pytest.fixture(autouse=True)
+def unscanned(monkeypatch):
+    """Every header takes the way of the unusual ones."""
+    monkeypatch.setattr(dicom_header, "scan", lambda head: None)
 
 
 @pytest.fixture

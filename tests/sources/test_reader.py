@@ -16,6 +16,7 @@ from medplug import sources
 from medplug.case import Case, CaseReference, Unit
 from medplug.errors import CallError, SourceError
 from medplug.result import Refused, Rejected, Skipped
+from medplug.selection import Selection
 from medplug.sources.refusal import quiet
 
 
@@ -200,3 +201,17 @@ def test_reading_in_several_threads_leaves_the_warning_filters_as_they_were():
         thread.join()
 
     assert warnings.filters == before
+
+
+def test_what_a_selection_does_not_want_is_skipped_with_the_reason(write_series):
+    folder = write_series([(0.0, 0.0, float(z)) for z in range(4)], "a", SeriesDescription="CHEST 1 mm")
+    write_series([(0.0, 0.0, float(z)) for z in range(3)], "b", SeriesInstanceUID="1.2.5", SeriesDescription="Scout")
+    selection = Selection(description=("chest*",))
+
+    wanted, left_out = sources.read(folder.parent, Unit.SERIES, select=selection)
+
+    assert wanted.image.description == "CHEST 1 mm"
+    assert isinstance(left_out.outcome, Skipped)
+    source = left_out.reference.source
+    assert left_out.outcome.reason == f"{source}: is left out: its series is Scout; chest* is selected"
+    assert len(left_out.reference.files) == 3

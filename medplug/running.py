@@ -195,7 +195,9 @@ def _write(
     problems += [writer.failure for writer in writers if writer.failure is not None]
     if problems:
         raise WriterError(f"{'; '.join(problems)}. What the other writers made is in {output}")
-    return Summary(output, **counts, notes=tuple(note for guarded in writers for note in guarded.writer.notes))
+    return Summary(
+        output, **counts, notes=tuple(dict.fromkeys(note for guarded in writers for note in guarded.writer.notes))
+    )
 
 
 class _Guarded:

@@ -122,6 +122,12 @@ def _up_to_pixels(file: BinaryIO, stream: BinaryIO) -> tuple[FileDataset, tuple[
     return dataset, found[0] if found else None
 
 
+def read_whole_header(path: str) -> FileDataset:
+    """Read every element of a file up to its pixels, those too that no image is read by. Errors as `read_header`."""
+    with _File(path) as file:
+        return _up_to_pixels(file, _inflated(file))[0]
+
+
 def read_with_pixels(path: str) -> FileDataset:
     """Read a file, its pixels included; its transfer syntax is filled in where the file meta lacks it."""
     seen: list[int] = []

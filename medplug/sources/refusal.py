@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import warnings
@@ -16,6 +17,7 @@ from ..result import RefusalCode, Refused, Rejected, Skipped
 MAX_IMAGE_BYTES = 2**31
 """No image may decode to more than this: a few bytes in a header can claim any size."""
 
+_PYDICOM_LOG = logging.getLogger("pydicom")
 _quiet_lock = threading.Lock()
 _quiet_depth = 0
 _quiet_context: warnings.catch_warnings[None] | None = None
@@ -25,7 +27,8 @@ _quiet_context: warnings.catch_warnings[None] | None = None
 def quiet() -> Iterator[None]:
     """Hide warnings: what pydicom and Pillow warn about is either harmless or found by our own checks.
 
-    Counts its users, because `warnings.catch_warnings` alone would restore another thread's filters.
+    pydicom logs its warnings too, and they quote the file: a patient's name, say. Counts its users, because
+    `warnings.catch_warnings` alone would restore another thread's filters.
     """
     global _quiet_depth, _quiet_context
     with _quiet_lock:
@@ -33,6 +36,7 @@ def quiet() -> Iterator[None]:
             _quiet_context = warnings.catch_warnings()
             _quiet_context.__enter__()
             warnings.simplefilter("ignore")
+            _PYDICOM_LOG.disabled = True
         _quiet_depth += 1
     try:
         yield
@@ -40,6 +44,7 @@ def quiet() -> Iterator[None]:
         with _quiet_lock:
             _quiet_depth -= 1
             if _quiet_depth == 0 and _quiet_context is not None:
+                _PYDICOM_LOG.disabled = False
                 _quiet_context.__exit__(None, None, None)
                 _quiet_context = None
 

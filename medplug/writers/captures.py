@@ -52,7 +52,8 @@ def grey_planes(image: Image, slices: Sequence[int]) -> list[NDArray[np.uint8]]:
     pixels = image.read()
     values: Display | Range = Display(fallback=Percentiles())
     if looks_at_pixels(values, image):  # of the whole volume: its slices stay comparable
-        values = Range(*percentile_range(Percentiles(), image, pixels))
+        low, high = percentile_range(Percentiles(), image, pixels)
+        values = Range(low, high if high > low else low + 1)
     preprocessing = Preprocessing(
         values=values, channels="rgb" if image.channels == 3 else "grey", geometry=(Resize(size_of(image)),)
     )
@@ -170,10 +171,10 @@ class _Pen:
     def scale(self, overlay: Overlay) -> None:
         """Draw the colours of a map between the ends of its scale."""
         top, height, width = self._top + self._size // 4, self._size * 3 // 4, self._size * 8
-        left = _GAP + self._write(f"{overlay.low:.3g}", _GAP, self.picture.width, _DIM) + 6
+        left = _GAP + self._write(f"{overlay.low:.3g}", _GAP, self.picture.width, _DIM) + _GAP
         ramp = np.broadcast_to(inferno(np.linspace(0, 1, width))[None], (height, width, 3))
         self.picture.paste(Picture.fromarray(np.ascontiguousarray(ramp)), (left, top))
-        left += width + 6
+        left += width + _GAP
         left += self._write(f"{overlay.high:.3g}", left, self.picture.width, _DIM) + 2 * _GAP
         self._write(overlay.caption, left, self.picture.width - _GAP, _DIM)
         self._top += self._step
@@ -181,7 +182,9 @@ class _Pen:
     def _write(self, text: str, left: int, right: int, fill: tuple[int, int, int]) -> int:
         """Write what finds room between two columns; return its width."""
         # The font that comes with Pillow draws ASCII: letters lose their accents, and other scripts are not drawn.
-        bare = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
+        bare = "".join(
+            c for c in unicodedata.normalize("NFKD", text.replace("ß", "ss")) if not unicodedata.combining(c)
+        )
         plain = "".join(c if " " <= c <= "~" else "?" for c in bare)
         while plain and self._font.getlength(plain) > right - left:
             plain = f"{plain[:-4].rstrip()}..." if len(plain) > 4 else ""

@@ -48,7 +48,8 @@ class DicomCapture(DicomWriter):
         try:
             planes = grey_planes(image, chosen)
         except MedplugError as error:
-            raise WriterError(str(error)) from error
+            source = result.case.source
+            raise WriterError(f"{source}: {str(error).removeprefix(f'{source}: ')}") from error
         lines = _lines(result, self.loaded.thresholds, image.spacing)
         for index, plane in zip(chosen, planes):
             title = f"medplug {origin.model}"

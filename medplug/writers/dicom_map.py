@@ -59,7 +59,7 @@ class DicomMap(DicomWriter):
         if found is None:
             anomaly = isinstance(answer.result.prediction, Anomaly)
             raise NothingToWrite(
-                "the model gives no anomaly map" if anomaly else "no map without an explanation: add --explain"
+                "the model gives no anomaly map" if anomaly else "there is no map without an explanation: add --explain"
             )
         if not np.isfinite(found.values).all():
             raise WriterError(f"{answer.result.case.source}: its map holds what is no finite number")

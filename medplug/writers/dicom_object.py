@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -51,7 +52,7 @@ class Origin:
         """SHA-256 of the weights, or "none stored"."""
         return self.loaded.reference.weights_sha256 if self.loaded.reference else "none stored"
 
-    @property
+    @cached_property
     def facts(self) -> dict[str, str]:
         """What else determines the answer, by name."""
         from medplug import __version__
@@ -84,8 +85,6 @@ class Origin:
     @property
     def described(self) -> dict[str, Any]:
         """What highdicom's constructors take about series, instance and equipment."""
-        from medplug import __version__
-
         return {
             "series_instance_uid": self.series_uid,
             "series_number": self.series_number,
@@ -93,7 +92,7 @@ class Origin:
             "instance_number": self.source.instance_number,
             "manufacturer": "medplug",
             "manufacturer_model_name": long_string(self.model),
-            "software_versions": f"medplug {__version__}",
+            "software_versions": f"medplug {self.facts['medplug']}",
             "device_serial_number": self.weights[:64],
             "series_description": self.series_description,
             "specific_character_set": "ISO_IR 192",

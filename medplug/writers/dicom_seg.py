@@ -98,7 +98,7 @@ class DicomSegFractional(DicomSeg):
     def pixels(self, prediction: Segmentation) -> NDArray[Any]:
         """The probabilities [(slices,) rows, columns, labels], without the background's."""
         if prediction.probabilities is None:
-            raise NothingToWrite("its answer holds a mask alone, no probabilities")
+            raise NothingToWrite("the model gives a mask alone, no probabilities")
         return np.clip(np.moveaxis(prediction.probabilities[1:], 0, -1), 0, 1)
 
 

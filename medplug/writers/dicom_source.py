@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from ..case import Case, FrameSource, Image
 from ..errors import SourceError, WriterError
-from ..sources.dicom_header import read_header
-from ..sources.dicom_values import code_string, is_uid, numbers, stated
+from ..sources.dicom_header import read_whole_header
+from ..sources.dicom_values import is_uid
 from ..sources.refusal import name_of, reading
 from .dicom_identity import uid
-from .dicom_text import identifying, spare
+from .dicom_text import code_string, identifying, numbers, spare, value_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -102,7 +102,7 @@ def source_of(case: Case) -> DicomSource:
     headers: dict[str, Dataset] = {}
     for path in paths:
         with _naming(name_of(path)):
-            headers[path] = read_header(path).dataset
+            headers[path] = read_whole_header(path)
     first_path = next(iter(paths))
     first, name = headers[first_path], name_of(first_path)
     if len(case.image.frames) != (case.image.shape[0] if len(case.image.shape) == 3 else 1):
@@ -121,7 +121,7 @@ def source_of(case: Case) -> DicomSource:
             frame_of_reference=_frame_of_reference(first, case.image, series),
             position_reference=spare(first, "PositionReferenceIndicator"),
             series_number=_number(first, "SeriesNumber"),
-            body_part=_coded(first, "BodyPartExamined"),
+            body_part=code_string(first, "BodyPartExamined"),
             laterality=_coded(first, "Laterality", {"L", "R"}),
             image_laterality=_coded(first, "ImageLaterality", {"L", "R", "U", "B"}),
             patient_orientation=_patient_orientation(first),
@@ -170,17 +170,17 @@ _TYPE_3 = ("StudyDescription", "PatientAge", "PatientWeight", "PatientSize")
 
 
 def _uid_of(header: Dataset, keyword: str, name: str) -> str:
-    found = str(stated(header, keyword) or "")
+    found = str(value_of(header, keyword) or "")
     if not found:
         raise WriterError(f"{name}: states no {keyword}, so that nothing can refer to it; no object was written")
-    if not is_uid(found):
+    if not (is_uid(found) and all(found.split("."))):
         raise WriterError(f"{name}: its {keyword} is no unique identifier (PS3.5 9.1); no object was written")
     return found
 
 
 def _check_same(header: Dataset, name: str, module: dict[str, str], study: str) -> None:
     """One volume is of one patient and one study: nothing else may stand in one object."""
-    if str(stated(header, "StudyInstanceUID") or "") != study:
+    if str(value_of(header, "StudyInstanceUID") or "") != study:
         raise WriterError(f"{name}: is of another study than the slices beside it; no object was written")
     if identifying(header, "PatientID", name) != module["PatientID"]:
         raise WriterError(f"{name}: is of another patient than the slices beside it; no object was written")
@@ -189,7 +189,7 @@ def _check_same(header: Dataset, name: str, module: dict[str, str], study: str) 
 def _frame_of_reference(header: Dataset, image: Image, series: str) -> str | None:
     if image.to_patient is None:
         return None
-    found = str(stated(header, "FrameOfReferenceUID") or "")
+    found = str(value_of(header, "FrameOfReferenceUID") or "")
     # Positions without a frame of reference hold within their series, and nowhere else.
     return found if is_uid(found) else uid("frame of reference", series)
 
@@ -199,17 +199,14 @@ def _number(header: Dataset, keyword: str) -> int:
     return int(found[0]) if len(found) == 1 and 0 < found[0] < 10**7 else 0
 
 
-def _coded(header: Dataset, keyword: str, values: set[str] | None = None) -> str | None:
-    """A code string (CS, PS3.5 6.2) that is one, and one of `values`."""
+def _coded(header: Dataset, keyword: str, values: set[str]) -> str | None:
     found = code_string(header, keyword)
-    if found is None or len(found) > 16 or not all(c.isalnum() or c in " _" for c in found):
-        return None
-    return found if values is None or found in values else None
+    return found if found in values else None
 
 
 def _patient_orientation(header: Dataset) -> tuple[str, ...]:
     """The directions of row and column, PS3.3 C.7.6.1.1.1; empty where they are not stated."""
-    found = stated(header, "PatientOrientation")
+    found = value_of(header, "PatientOrientation")
     if isinstance(found, str) or found is None or len(found) != 2:
         return ()
     words = tuple(str(word).strip() for word in found)
@@ -220,8 +217,8 @@ def _slice_thickness(header: Dataset) -> float | None:
     """In mm, of the instance or of an enhanced one's first frame."""
     holders = [header]
     for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
-        for group in list(stated(header, keyword) or [])[:1]:
-            holders += list(stated(group, "PixelMeasuresSequence") or [])[:1]
+        for group in list(value_of(header, keyword) or [])[:1]:
+            holders += list(value_of(group, "PixelMeasuresSequence") or [])[:1]
     return next((mm for holder in holders for mm in numbers(holder, "SliceThickness") if mm > 0), None)
 
 

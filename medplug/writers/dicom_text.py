@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import MutableSequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import WriterError
-from ..sources.dicom_values import stated
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -41,9 +41,41 @@ def spare(header: Dataset, keyword: str) -> str:
 
 
 def long_string(text: str, length: int = 64) -> str:
-    r"""Return any text as a Long String or, with `length` 16, a Short String (PS3.5 6.2): no \, no controls."""
+    r"""Return any text as a Long String or, with `length` 16, a Short String (PS3.5 6.2): no \, no controls.
+
+    `length` counts bytes of UTF-8: the standard counts characters, and not every reader does.
+    """
     plain = "".join(c if c.isprintable() and c != "\\" else " " for c in text).strip()
-    return plain if len(plain) <= length else plain[: length - 3].rstrip() + "..."
+    if len(plain.encode()) <= length:
+        return plain
+    while len(plain.encode()) > length - 3:
+        plain = plain[:-1]
+    return f"{plain.rstrip()}..."
+
+
+def value_of(header: Dataset, keyword: str) -> Any:
+    """Return the value of any element as pydicom gives it; None where it is absent, or pydicom cannot read it."""
+    try:
+        return header.get(keyword)
+    except Exception:  # a header is a stranger's: whatever it does to pydicom, it states nothing
+        return None
+
+
+def numbers(header: Dataset, keyword: str) -> tuple[float, ...]:
+    """Return the finite numbers of an element; empty where it is absent or one of them is none."""
+    value = value_of(header, keyword)
+    try:
+        found = tuple(float(one) for one in (value if isinstance(value, MutableSequence) else [value]))
+    except (TypeError, ValueError):
+        return ()
+    return found if all(map(math.isfinite, found)) else ()
+
+
+def code_string(header: Dataset, keyword: str) -> str | None:
+    """Return the first value of a code string if it is one (CS, PS3.5 6.2)."""
+    value = value_of(header, keyword)
+    text = str(value[0] if isinstance(value, MutableSequence) and value else value or "").strip()
+    return text if 0 < len(text) <= _LENGTH["CS"] and _FORM["CS"].fullmatch(text) else None
 
 
 def _checked(header: Dataset, keyword: str) -> tuple[str, bool]:
@@ -51,7 +83,7 @@ def _checked(header: Dataset, keyword: str) -> tuple[str, bool]:
     from pydicom.datadict import dictionary_VR
 
     try:
-        value = stated(header, keyword)
+        value = header.get(keyword)
         if isinstance(value, MutableSequence):  # several, where the element has one
             return "", False
         text = "" if value is None else str(value).strip()

@@ -15,11 +15,14 @@ from ..errors import CallError, WriterError
 from ..model import Task
 from ..model_folder import LoadedModel
 from ..session import Answer
+from ..sources.refusal import quiet
 from .object_record import ObjectRecord
 from .staging import Staging
 from .writer import Writer
 
 _LOG = logging.getLogger(__name__)
+_NO_DICOM = "the source is no DICOM, and only a study has a place for one"
+_RESAMPLED = "the slices were interpolated, and lie where no frame of a file does"
 _NAMED = 5  # files that an error lists before it counts
 
 
@@ -70,11 +73,12 @@ class DicomWriter(Writer):
         if not answer.result.answered or answer.case is None:
             return
         if not answer.case.image.frames:
-            self._without["no DICOM, and only a DICOM study has a place for it"] += 1
+            self._without[_RESAMPLED if answer.result.case.study_instance_uid else _NO_DICOM] += 1
             return
         source = answer.result.case.source
         try:
-            made = list(self.objects(answer))
+            with quiet():
+                made = list(self.objects(answer))
         except NothingToWrite as nothing:
             self._without[str(nothing)] += 1
         except WriterError as error:
@@ -104,9 +108,10 @@ class DicomWriter(Writer):
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Which cases have no object, and why."""
+        """How many answers have no object, and why; what is so for every writer is said in the same words by all."""
         return tuple(
-            f"{self.name}: no object for {count} {'case' if count == 1 else 'cases'}: {why}"
+            f"{'DICOM' if why in (_NO_DICOM, _RESAMPLED) else self.name}: "
+            f"{'1 answer has' if count == 1 else f'{count} answers have'} no object: {why}"
             for why, count in self._without.items()
         )
 

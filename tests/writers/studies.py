@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from pydicom.dataset import Dataset
 from small_models import Above, Brightness, Halves, Loudest
+from torch import nn
 
 import medplug
 from medplug import Display, Percentiles, Preprocessing, Resize
@@ -43,6 +45,28 @@ class Sides(Halves):
         return Preprocessing(values=_SHOWN, geometry=(Resize((32, 32)),))
 
 
+class VolumeSides(Halves):
+    """Which side of a volume is brighter."""
+
+    def preprocessing(self):
+        return Preprocessing(values=_SHOWN, geometry=(Resize((4, 32, 32)),))
+
+    def build(self):
+        return SidesOfVolume()
+
+
+class SidesOfVolume(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.halves = nn.Conv3d(1, 2, 1, bias=False)
+        nn.init.ones_(self.halves.weight)
+        ramp = torch.linspace(1, -1, 32)
+        self.register_buffer("sides", torch.stack([ramp, -ramp])[None, :, None, None, :])
+
+    def forward(self, image):
+        return (self.halves(image) * self.sides).mean(dim=(2, 3, 4)) * 10
+
+
 class Bright(Brightness):
     def preprocessing(self):
         return Preprocessing(values=_SHOWN, geometry=(Resize((64, 64)),))
@@ -55,6 +79,7 @@ class Spots(Loudest):
 
 def of_volumes(model, unit=medplug.Unit.SERIES):
     """The model, asked about volumes."""
+    model = VolumeSides if model is Sides else model
     changed = type(model.__name__, (model,), {})
     changed.contract = lambda self: medplug.InputContract(unit=unit, dimensions=3, channels=(1,))
     return changed
@@ -182,9 +207,6 @@ def source_and_model(source, task, folder, test_data):
     """The path of a source, and the model of a task that is asked about it."""
     enhanced.data = test_data
     make, asked = SOURCES[source]
-    volume = asked is of_volumes
-    if volume and task in ("classification", "regression"):
-        pytest.skip("the small models of this task look at planes")
     folder.mkdir(parents=True, exist_ok=True)
     return make(folder), asked(TASKS[task])()
 
@@ -194,7 +216,8 @@ def answered(model, path):
     session = medplug.Session(model, device="cpu", workers=1)
     cases = medplug.sources.read(str(path), session.loaded.contract.unit)
     explained = model.task is medplug.Task.CLASSIFICATION
-    return session, list(session.answer(cases, explanations=explained, keep_probabilities=True))
+    answers = session.answer(cases, explanations=explained, keep_probabilities=True)
+    return session, list(islice(answers, 2))  # of many frames, two tell as much
 
 
 def written(folder, session, found, names=None):

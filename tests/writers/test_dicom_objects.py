@@ -11,7 +11,7 @@ import medplug
 from medplug.model import Code
 from medplug.model_folder import Threshold
 
-EVERY = [(source, task) for source in SOURCES for task in TASKS]
+EVERY = [(source, task) for source in SOURCES for task in TASKS if task != "regression"] + [("ct", "regression")]
 KINDS = {
     "segmentation": {"dicom-sr", "dicom-seg", "dicom-seg-fractional", "dicom-capture"},
     "classification": {"dicom-sr", "dicom-map", "dicom-capture"},
@@ -49,9 +49,22 @@ def test_every_object_is_valid_and_stands_in_the_study_of_its_source(tmp_path, t
                 "AccessionNumber",
             ):
                 assert str(dataset.get(keyword)) == str(header.get(keyword, "")), keyword
+            assert dangling_dimensions(dataset) == []
             series.setdefault(str(dataset.SeriesInstanceUID), set()).add(name)
     assert str(header.SeriesInstanceUID) not in series
     assert sorted(map(len, series.values())) == [1] * len(KINDS[task])  # a series for each kind
+
+
+def dangling_dimensions(dataset):
+    """Dimensions whose attribute no frame has, which the validator overlooks."""
+    shared = dataset.get("SharedFunctionalGroupsSequence")
+    return [
+        index.DimensionIndexPointer
+        for index in dataset.get("DimensionIndexSequence", ())
+        for item in dataset.PerFrameFunctionalGroupsSequence
+        if index.DimensionIndexPointer
+        not in (item if index.FunctionalGroupPointer in item else shared[0])[index.FunctionalGroupPointer][0]
+    ]
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -281,8 +294,36 @@ def test_an_image_in_which_nothing_is_outlined_gets_a_report_and_a_capture_and_n
 
 @pytest.mark.parametrize("file", ["dicom-test-files/RG3_J2KR.dcm", "fo-dicom/GH133.dcm", "highdicom/dx_image.dcm"])
 def test_real_projections_give_valid_objects(tmp_path, test_data, file):
-    for model in (studies.Sides(), studies.Outlines()):
-        session, found = answered(model, test_data / "dicom-files" / "files" / file)
-        files = written(tmp_path / model.name, session, found)
-        assert sum(map(len, files.values())) >= 3
-        assert [complaints(one) for made in files.values() for one in made if complaints(one)] == []
+    session, found = answered(studies.Sides(), test_data / "dicom-files" / "files" / file)
+
+    files = written(tmp_path, session, found)
+
+    assert sum(map(len, files.values())) == 3
+    assert [complaints(one) for made in files.values() for one in made] == [[]] * 3
+
+
+def test_nothing_is_invented_for_an_image_without_a_place(tmp_path, test_data):
+    path, model = source_and_model("cr", "segmentation", tmp_path / "in", test_data)
+    session, found = answered(model, path)
+    segmentation = dcmread(written(tmp_path / "out", session, found)["dicom-seg"][0])
+    session, found = answered(studies.Spots(), path)
+    heat = dcmread(written(tmp_path / "out", session, found)["dicom-map"][0])
+
+    for keyword in ("FrameOfReferenceUID", "PositionReferenceIndicator"):
+        assert keyword not in segmentation
+    assert list(segmentation.SharedFunctionalGroupsSequence[0].keys()) == []
+    assert not any("PlanePositionSequence" in item for item in segmentation.PerFrameFunctionalGroupsSequence)
+    assert len(heat.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]) == 0  # the detector's is not the body's
+    assert heat.FrameOfReferenceUID.startswith("2.25.")
+
+
+def test_positions_without_a_frame_of_reference_hold_within_their_series(tmp_path):
+    frames = []
+    for number in (1, 2):
+        dataset = studies.small(FrameOfReferenceUID=None, SOPInstanceUID=f"1.2.3.{number}")
+        path = studies.saved(dataset, tmp_path / "in" / f"{number}.dcm")
+        [file] = written(tmp_path / str(number), *answered(studies.Outlines(), path), ["dicom-seg"])["dicom-seg"]
+        assert complaints(file) == []
+        frames.append(str(dcmread(file).FrameOfReferenceUID))
+
+    assert len(set(frames)) == 1

@@ -1,0 +1,93 @@
+"""What is drawn at known millimetres comes back at those millimetres, through a preprocessing that turns and scales."""
+
+import highdicom as hd
+import numpy as np
+import pytest
+import torch
+from small_models import Slices
+from writers.studies import answered, complaints, oblique, turned, written
+
+import medplug
+from medplug import Preprocessing, Rotate, Spacing, Window
+
+SPACING, ORIGIN, RADIUS = (2.5, 0.9, 0.8), (-40.0, 12.5, 7.25), 14.0
+
+
+class Ball(Slices):
+    """Outlines what is brighter than 500, on a turned grid of 1.2 mm."""
+
+    name = "ball"
+
+    def preprocessing(self):
+        return Preprocessing(
+            values=Window(center=500, width=1000), geometry=(Spacing((1.2, 1.2, 1.2)), Rotate(degrees=20, axis=0))
+        )
+
+    def decode(self, output, batch):
+        above = torch.sigmoid((output["output"][:, 0] - 0.5) * 8)
+        stacked = torch.stack([1 - above, above], dim=1)
+        return [medplug.Segmentation(labels=("ball",), probabilities=one) for one in stacked.float().numpy()]
+
+
+@pytest.fixture
+def ball(tmp_path, monkeypatch):
+    """An oblique series with a ball, and the ball's centre in LPS mm."""
+    monkeypatch.setenv("MEDPLUG_STATE", str(tmp_path / "state"))
+    shape = (22, 64, 60)
+    index = np.stack(np.mgrid[: shape[0], : shape[1], : shape[2]], axis=-1)
+    directions = turned()
+    steps = np.stack([directions[:, 2] * SPACING[0], directions[:, 1] * SPACING[1], directions[:, 0] * SPACING[2]], 1)
+    places = index @ steps.T + ORIGIN
+    centre = np.array([11.3, 30.6, 27.1]) @ steps.T + ORIGIN
+    inside = np.clip(RADIUS + 0.5 - np.linalg.norm(places - centre, axis=-1), 0, 1)  # a soft edge of 1 mm
+    pixels = np.rint(inside * 1000 + 1024).astype(np.int16)  # CT_small's intercept is -1024
+    return oblique(tmp_path, pixels, SPACING, ORIGIN), centre
+
+
+def test_a_ball_drawn_at_known_millimetres_comes_back_there(ball, tmp_path):
+    path, centre = ball
+    session, found = answered(Ball(), path)
+
+    files = written(tmp_path / "out", session, found)
+
+    [file] = files["dicom-seg"]
+    assert complaints(file) == []
+    read = hd.seg.segread(file)
+    volume = read.get_volume(combine_segments=True)  # its own positions, orientation and spacing, by highdicom
+    index = np.argwhere(volume.array > 0)
+    places = volume.map_indices_to_reference(index)
+    size = len(index) * np.prod(volume.spacing)
+    assert np.linalg.norm(places.mean(axis=0) - centre) < 0.15
+    assert size == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.03)
+    distances = np.linalg.norm(places - centre, axis=1)
+    assert distances.max() < RADIUS + 2.0  # a voxel's diagonal is 2.8 mm
+    [group] = hd.sr.srread(files["dicom-sr"][0]).content.get_volumetric_roi_measurement_groups()
+    assert group.get_measurements()[0].value == pytest.approx(size)
+
+
+def test_an_anomaly_map_peaks_where_the_ball_is(ball, tmp_path):
+    class Bright(Ball):
+        name, task = "bright", medplug.Task.ANOMALY
+
+        def decode(self, output, batch):
+            return [medplug.Anomaly(score=1.0, map=one[0].numpy()) for one in output["output"]]
+
+    path, centre = ball
+    session, found = answered(Bright(), path)
+
+    [file] = written(tmp_path / "out", session, found)["dicom-map"]
+
+    read = hd.imread(file)
+    frames = read.pixel_array.astype(np.float64)
+    weighed = []
+    for frame, item in zip(frames, read.PerFrameFunctionalGroupsSequence):
+        shared = read.SharedFunctionalGroupsSequence[0]
+        to_reference = hd.spatial.PixelToReferenceTransformer(
+            image_position=item.PlanePositionSequence[0].ImagePositionPatient,
+            image_orientation=shared.PlaneOrientationSequence[0].ImageOrientationPatient,
+            pixel_spacing=shared.PixelMeasuresSequence[0].PixelSpacing,
+        )
+        rows, columns = np.nonzero(frame > 0.5)
+        if len(rows):
+            weighed.append(to_reference(np.stack([columns, rows], axis=1)))
+    assert np.linalg.norm(np.concatenate(weighed).mean(axis=0) - centre) < 0.15

@@ -25,8 +25,8 @@ from .table import TableOptions, table_cases
 from .walk import Kind, files_below
 
 if TYPE_CHECKING:
-    from .dicom_file import Instance
     from .dicom_geometry import Tilt
+    from .dicom_instance import Instance
 
 One = str | Path | NDArray[Any] | Image | Case
 _LOG = logging.getLogger(__name__)

@@ -16,6 +16,18 @@ MARK_KEYWORDS = (
 )
 """The elements by which the volumes of one series may differ, those that say most first."""
 
+FRAME_MARKS = {
+    "FrameContentSequence": ("TemporalPositionIndex", "FrameAcquisitionNumber", "StackID"),
+    "MREchoSequence": ("EffectiveEchoTime",),
+    "MRDiffusionSequence": ("DiffusionBValue",),
+    "CardiacSynchronizationSequence": ("NominalPercentageOfCardiacPhase", "NominalCardiacTriggerDelayTime"),
+    "MRImageFrameTypeSequence": ("FrameType",),
+    "CTImageFrameTypeSequence": ("FrameType",),
+}
+"""The functional groups that tell the volumes of one enhanced instance apart, and by which elements."""
+
+FRAME_MARK_KEYWORDS = tuple(dict.fromkeys(keyword for group in FRAME_MARKS.values() for keyword in group))
+
 OWN_KEYWORDS = ("SOPInstanceUID", "ImagePositionPatient", *MARK_KEYWORDS)
 """The elements that may differ from slice to slice of a series."""
 
@@ -37,7 +49,7 @@ KEYWORDS = (
 ITEM_KEYWORDS = (
     *("LUTDescriptor", "LUTData", "FrameVOILUTSequence", "PixelValueTransformationSequence"),
     *("PixelMeasuresSequence", "PlaneOrientationSequence", "PlanePositionSequence"),
-    "ReferencedFileID",
+    *("ReferencedFileID", *FRAME_MARKS, *FRAME_MARK_KEYWORDS),
 )
 """What it asks of the items of a dataset's sequences, beside the same."""
 

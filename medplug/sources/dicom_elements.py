@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement, RawDataElement
-    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.dataset import Dataset, FileMetaDataset
 
 MARK_KEYWORDS = (
     *("TemporalPositionIndex", "TemporalPositionIdentifier", "EchoNumbers", "EchoTime", "DiffusionBValue"),
@@ -115,9 +115,9 @@ def file_meta_of(*elements: Stored) -> FileMetaDataset:
     return meta
 
 
-def dataset_of(elements: Sequence[Stored], file_meta: FileMetaDataset, implicit: bool) -> FileDataset:
+def dataset_of(elements: Sequence[Stored], file_meta: FileMetaDataset, implicit: bool) -> Dataset:
     """A little-endian dataset of these elements, which it shares with others: nobody may change them."""
-    from pydicom.dataset import FileDataset
+    from pydicom.dataset import Dataset
 
     character_set = next((value for tag, _, value in elements if tag == CHARACTER_SET), b"")
     made = {}
@@ -125,7 +125,8 @@ def dataset_of(elements: Sequence[Stored], file_meta: FileMetaDataset, implicit:
         remembered = len(value) <= _MAX_KEPT_BYTES
         one = _converted(tag, vr, value, implicit, character_set) if remembered else _raw(tag, vr, value, implicit)
         made[one.tag] = one
-    dataset = FileDataset("", made, None, file_meta, implicit, True)
+    dataset = Dataset(made)
+    dataset.file_meta = file_meta
     dataset.set_original_encoding(implicit, True, encodings_of(character_set))
     return dataset
 

@@ -230,7 +230,7 @@ class Collector:
         if path.suffix.lower() == ".csv":
             name = name_of(path)
             return iter([reject(CaseReference(source=name), "not-an-image", f"{name}: is a table, no image")])
-        return Collector(self._unit, self._options, self._extra).alone(path, walked=False)
+        return Collector(self._unit, self._options, self._extra, None, self._tilt).alone(path, walked=False)
 
 
 def _accepts(source: Source, path: Path) -> bool:

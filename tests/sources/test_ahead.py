@@ -83,3 +83,18 @@ def test_files_on_a_slow_disk_are_waited_for_together(write_series, monkeypatch)
 
     assert time.perf_counter() - begin < 0.01 * 200 / 2
     assert case.image.shape == (200, 4, 5)
+
+
+def test_files_that_are_named_are_read_together_too(write_series, monkeypatch):
+    folder = write_series([(0, 0, float(z)) for z in range(40)])
+    paths = [*sorted(folder.iterdir()), folder / "absent.dcm", folder]
+    told = []
+
+    together = list(sources.read(paths, on_read=lambda done, found: told.append((done, found))))
+    monkeypatch.setattr(ahead, "_TOGETHER", 10**6)
+    one_by_one = list(sources.read(iter(paths)))
+
+    assert [found.reference for found in together] == [found.reference for found in one_by_one]
+    assert len(together) == 41
+    assert told[40] == (41, 41)
+    assert told[-1] == (81, 81)

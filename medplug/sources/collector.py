@@ -26,8 +26,8 @@ from .table import TableOptions, table_cases
 from .walk import Kind, files_below
 
 if TYPE_CHECKING:
-    from .dicom_file import Instance
     from .dicom_geometry import Tilt
+    from .dicom_instance import Instance
 
 One = str | Path | NDArray[Any] | Image | Case
 _LOG = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ _LOG = logging.getLogger(__name__)
 AnySource = One | Iterable[One]
 Found = Case | Rejected
 OnRead = Callable[[int, int], None]
-"""Told how many files of the folders that were named are read, of how many that were found so far."""
+"""Told how many files are read, of how many that were named or found so far."""
 
 
 class Source(Protocol):
@@ -71,9 +71,22 @@ class Collector:
 
     def read(self, items: Iterable[Any]) -> Iterator[Found]:
         """The cases of all items, series last."""
-        for item in items:
-            yield from self._one(item)
+        if isinstance(items, list | tuple) and all(
+            isinstance(item, str | Path) and not is_address(item) for item in items
+        ):
+            yield from self._paths([Path(item) if str(item).strip() else _no_path() for item in items])
+        else:
+            for item in items:
+                yield from self._one(item)
         yield from self._series()
+
+    def _paths(self, paths: Sequence[Path]) -> Iterator[Found]:
+        """The cases of all paths, whose files are looked at together, as those of a folder."""
+        self._known_of += sum(not path.is_dir() for path in paths)
+        for path, head in made_ahead(paths, head_ahead):
+            yield from self._named(path, head)
+            if not path.is_dir():
+                self._tell()
 
     def alone(self, path: Path, *, walked: bool) -> Iterator[Found]:
         """The cases of one path, named or found, its series included."""
@@ -95,13 +108,10 @@ class Collector:
             from .arrays import from_array
 
             yield from_array(item, name=self._numbered("array"))
+        elif is_address(item):
+            yield from self._retrieved(item)
         elif isinstance(item, str | Path):
-            if not str(item).strip():
-                raise CallError("a source is an empty path; write . for the current folder")
-            if is_address(item):
-                yield from self._retrieved(item)
-            else:
-                yield from self._named(Path(item))
+            yield from self._named(Path(item) if str(item).strip() else _no_path())
         else:
             raise CallError(f"a {type(item).__name__} is no source; paths, arrays, images and cases are")
 
@@ -127,7 +137,7 @@ class Collector:
         self._arrays += 1
         return name if self._arrays == 1 else f"{name}-{self._arrays}"
 
-    def _named(self, path: Path) -> Iterator[Found]:
+    def _named(self, path: Path, head: Head | None = None) -> Iterator[Found]:
         if path.is_dir() and not self._reader_for(path):
             yield from self._folder(path)
             return
@@ -135,7 +145,7 @@ class Collector:
         if not (os.path.lexists(path) or self._reader_for(path)):
             yield reject(CaseReference(source=name), "unreadable", f"{name}: does not exist")
             return
-        yield from self._file(path, walked=False)
+        yield from self._file(path, walked=False, head=head)
 
     def _folder(self, path: Path) -> Iterator[Found]:
         files = list(files_below(path, self._leave_out))
@@ -252,7 +262,11 @@ class Collector:
         if path.suffix.lower() == ".csv":
             name = name_of(path)
             return iter([reject(CaseReference(source=name), "not-an-image", f"{name}: is a table, no image")])
-        return Collector(self._unit, self._options, self._extra).alone(path, walked=False)
+        return Collector(self._unit, self._options, self._extra, None, self._tilt).alone(path, walked=False)
+
+
+def _no_path() -> Path:
+    raise CallError("a source is an empty path; write . for the current folder")
 
 
 def _accepts(source: Source, path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -42,7 +43,7 @@ class Plane:
     def normal(self) -> NDArray[np.float64]:
         """The unit vector that completes the row and column directions."""
         assert self.orientation is not None
-        return np.cross(self.orientation[:3], self.orientation[3:])
+        return _normal(self.orientation)
 
     @property
     def to_patient(self) -> NDArray[np.float64] | None:
@@ -50,6 +51,14 @@ class Plane:
         if self.spacing is None or self.orientation is None or self.position is None:
             return None
         return _affine(self.normal, self, self.position)
+
+
+@lru_cache(256)
+def _normal(orientation: tuple[float, ...]) -> NDArray[np.float64]:
+    """Once for all slices that share it: it takes longer than all else that is asked of a plane."""
+    normal = np.cross(orientation[:3], orientation[3:])
+    normal.flags.writeable = False
+    return normal
 
 
 def _affine(step: NDArray[np.float64], plane: Plane, origin: Sequence[float]) -> NDArray[np.float64]:

@@ -134,9 +134,9 @@ def test_a_transfer_syntax_that_nothing_reads_is_refused_by_name_and_promises_no
 
 
 def test_a_missing_decoder_is_refused_with_the_package_that_brings_it(dicom_files, monkeypatch):
-    from medplug.sources import decoders, dicom_file
+    from medplug.sources import decoders, dicom_instance
 
-    dicom_file._described_alike.cache_clear()  # what could be decoded once can be decoded
+    dicom_instance._described_alike.cache_clear()  # what could be decoded once can be decoded
     monkeypatch.setattr(decoders, "_register_imagecodecs", lambda: False)
     folder, _ = dicom_files
 

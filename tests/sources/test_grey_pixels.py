@@ -13,7 +13,7 @@ from medplug import sources
 from medplug.case import Unit
 from medplug.errors import SourceError
 from medplug.sources import dicom_pixels
-from medplug.sources.dicom_file import read_instance
+from medplug.sources.dicom_instance import read_instance
 from medplug.sources.walk import files_below
 
 

@@ -68,7 +68,7 @@ def run(
     """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`.
 
     What `select` does not want is skipped. `tilt` says what becomes of a series that is tilted, or has uneven gaps.
-    `on_read` is told how many files of the folders are read, of how many.
+    `on_read` is told how many files are read, of how many.
     """
     host = discover()
     session = Session(model, device, batch_size)

@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image as Picture
+from pydicom import dcmread
 from pydicom.data import get_testdata_file
 from small_models import Brightness, Loudest
+from torch import nn
 from writers.runs import Rings
 
 import medplug
@@ -301,3 +303,62 @@ def test_a_strangers_source_that_raises_is_passed_over(study, caplog):
 
     assert case.image.shape == (40, 30)
     assert "Raises.accepts raised" in caplog.text
+
+
+class Volumes(Brightness):
+    """Takes series."""
+
+    name = "volumes"
+
+    def contract(self):
+        return medplug.InputContract(unit=medplug.Unit.SERIES, dimensions=3)
+
+    def preprocessing(self):
+        window = medplug.Window(center=1000, width=2000)
+        return medplug.Preprocessing(values=window, geometry=(medplug.Resize((8, 8, 8)),))
+
+    def build(self):
+        return nn.Sequential(nn.AdaptiveAvgPool3d(1), nn.Flatten())
+
+
+@pytest.fixture
+def tilted(tmp_path):
+    """Six slices of a gantry that is tilted by 20 degrees, at uneven distances, and a scout across them."""
+    dataset = dcmread(get_testdata_file("CT_small.dcm", download=False))
+    folder = tmp_path / "tilted"
+    folder.mkdir()
+    for index, place in enumerate((0, 5, 10, 12.5, 15, 20, None)):
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.3.{index + 1}"
+        if place is None:
+            dataset.ImageOrientationPatient = [0, 1, 0, 0, 0, -1]
+        else:
+            dataset.ImageOrientationPatient = [1, 0, 0, 0, 0.9396926, -0.3420201]
+            dataset.ImagePositionPatient = [-40, -40, place]
+        dataset.save_as(folder / f"{index}.dcm")
+    return folder
+
+
+def test_a_tilted_series_is_refused_or_corrected_and_its_scout_skipped_either_way(tilted, tmp_path):
+    for tilt, kind in (("refuse", "refused"), ("correct", "regression")):
+        previews = list(running.preview(fresh(Volumes()), tilted, tilt=tilt))
+        running.run(fresh(Volumes()), tilted, tmp_path / tilt, write=("json",), device="cpu", tilt=tilt)
+
+        volume, scout = lines(tmp_path / tilt)
+        assert volume["prediction"]["type"] == kind
+        assert volume["case"].get("resampled", False) == (tilt == "correct")
+        assert scout["prediction"]["type"] == "skipped"
+        assert "it crosses the other slices" in scout["prediction"]["reason"]
+        assert [preview.outcome is None for preview in previews] == [tilt == "correct", False]
+
+
+def test_a_run_leaves_out_what_is_not_selected(tilted, tmp_path):
+    selection = medplug.Selection(min_slices=100)
+
+    summary = running.run(
+        fresh(Volumes()), tilted, tmp_path / "out", write=("json",), device="cpu", tilt="correct", select=selection
+    )
+
+    assert (summary.answered, summary.refused, summary.skipped) == (0, 0, 2)
+    assert (
+        "is left out: it has 9 slices; at least 100 are selected" in lines(tmp_path / "out")[0]["prediction"]["reason"]
+    )

@@ -69,7 +69,7 @@ def command(
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Answer every image of each SOURCE (a file or a folder) with MODEL, a folder made by `medplug train`.
+    """Answer every image of each SOURCE (a file, a folder, a study's URL) with MODEL, a folder made by `medplug train`.
 
     Every file appears in the results: answered, refused with the reason, or skipped. One line each on standard output.
     """

@@ -69,8 +69,10 @@ class Address:
         return f"{self.scheme}://{title}{_host(self.host)}:{self.port}{self.path}"
 
     @classmethod
-    def parse(cls, url: str, *, study: bool = False) -> Self:
+    def parse(cls, url: str, *, study: bool = False, calling: str = "MEDPLUG") -> Self:
         """Read an address. With `study`, UIDs at the end of its path and keys in its query say what is wanted.
+
+        `calling` is the AE title that calls where the address names none.
 
         Raises `CallError`, which names the node and never the values of keys.
         """
@@ -106,7 +108,7 @@ class Address:
             raise CallError(f"{shown}: DICOMweb knows no AE titles; leave calling= out")
         if not web and not parts.username:
             raise CallError(f"{shown}: names no AE title to call; write {_FORM}")
-        title, calling = parts.username or "", options.get("calling", "MEDPLUG")
+        title, calling = parts.username or "", options.get("calling", calling)
         for one in [] if web else [title, calling]:
             check_title(one, shown)
         return cls(

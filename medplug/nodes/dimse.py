@@ -41,7 +41,7 @@ def association(
     """
     from pynetdicom import build_context, build_role, evt
 
-    from .entity import Entity
+    from .entity import Entity, ended
 
     ae = Entity(node.calling)
     ae.acse_timeout = ae.connection_timeout = CONNECT_SECONDS
@@ -63,13 +63,14 @@ def association(
         )
     except OSError:
         raise NodeError(f"{node}: no host with this name is known") from None
-    if not made.is_established:
-        raise NodeError(f"{node}: {_why_not(made, node)}")
     try:
+        if not made.is_established:
+            raise NodeError(f"{node}: {_why_not(made, node)}")
         yield made
     finally:
         if made.is_established:
             made.release()
+        ended(made)
 
 
 def echo(node: Address) -> None:
@@ -112,8 +113,11 @@ def get(made: Association, study: str, series: str) -> None:
         continue
 
 
-def store(made: Association, file: Path) -> int | str:
-    """C-STORE of a file as it is, without decoding it: its status, or in words why there is none."""
+def store(node: Address, made: Association, file: Path) -> int | str:
+    """C-STORE of a file as it is, without decoding it: its status, or in words why it was not sent.
+
+    Raises `NodeError` where no answer comes; the association is of no more use then.
+    """
     with _as_it_is():
         try:
             status = made.send_c_store(file)
@@ -122,7 +126,9 @@ def store(made: Association, file: Path) -> int | str:
         except (RuntimeError, AttributeError, OSError) as error:
             return f"cannot be sent ({type(error).__name__})"
     code: int | None = getattr(status, "Status", None)
-    return "the association broke off" if code is None else code
+    if code is None:
+        raise NodeError(f"{node}: broke off while {file.name} was sent")
+    return code
 
 
 def retrieval_contexts(classes: Iterable[str]) -> list[Context]:
@@ -152,8 +158,8 @@ def _uncompressed() -> tuple[str, ...]:
 def _why_not(made: Association, node: Address) -> str:
     from pynetdicom.pdu_primitives import A_ASSOCIATE
 
-    answer = made.acceptor.primitive
-    if made.is_rejected and isinstance(answer, A_ASSOCIATE):
+    answer = made.acceptor.primitive or made.dul.peek_next_pdu()  # pynetdicom overlooks an answer that is very quick
+    if isinstance(answer, A_ASSOCIATE) and answer.result in (1, 2):
         return f"rejects the association: {answer.reason_str} (called {node.title}, calling {node.calling})"
     if isinstance(answer, A_ASSOCIATE):
         return "accepts nothing of what is proposed to it"

@@ -117,6 +117,7 @@ class Answering:
                     write=choice.write,
                     explanations=choice.explain,
                     device=choice.device,
+                    select=choice.select,
                     on_answer=look,
                 )
             except WriterError as error:  # what the other writers made is there

@@ -79,8 +79,8 @@ class ListenConfig(_Part, frozen=True):
 
     @property
     def destination(self) -> Address:
-        """The node that gets the results."""
-        return Address.parse(self.send_to)
+        """The node that gets the results, called by the listener's own title unless the URL names another."""
+        return Address.parse(self.send_to, calling=self.ae_title)
 
 
 def read_config(file: str | Path) -> ListenConfig:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..errors import CallError, NodeError
+from ..errors import CallError
 from ..nodes import Address, dicomweb, dimse
 from ..nodes.words import in_words
 from ..sources.refusal import name_of
@@ -87,9 +87,7 @@ def _by_dimse(files: Sequence[Outgoing], node: Address) -> Iterator[Sent]:
                 if file.refused:
                     yield Sent(file.path, file.refused)
                     continue
-                outcome = dimse.store(made, file.path)
-                if not made.is_established:
-                    raise NodeError(f"{node}: broke off while {name_of(file.path)} was sent")
+                outcome = dimse.store(node, made, file.path)
                 yield Sent(file.path, outcome) if isinstance(outcome, str) else _said(file.path, outcome)
 
 

@@ -7,6 +7,7 @@ association, and makes TLS handshakes in the thread that accepts.
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
 import threading
 import time
@@ -77,6 +78,7 @@ class _Handler(RequestHandler):
 
     def handle(self) -> None:
         """Take up TLS, then wait for the request of an association."""
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an answer does not wait for the next
         self.request.settimeout(min(_ASK_SECONDS, self.server.limits.silent_seconds))
         if self.server.tls is not None:
             self.request = self.server.tls.wrap_socket(self.request, server_side=True, do_handshake_on_connect=False)
@@ -87,8 +89,8 @@ class _Handler(RequestHandler):
 
     def _create_association(self) -> Association:
         made = super()._create_association()
-        socket: Any = made.dul.socket
-        socket.recv = Reading(self.request, self.server.limits)
+        transport: Any = made.dul.socket
+        transport.recv = Reading(self.request, self.server.limits)
         return made
 
 
@@ -119,7 +121,7 @@ class Server(ThreadedAssociationServer):
             for oldest in own[: len(own) + 1 - _SILENT_PER_HOST]:
                 del self._silent[oldest]
                 with suppress(OSError):
-                    oldest.shutdown(2)
+                    oldest.shutdown(socket.SHUT_RDWR)
             self._silent[connection] = host
 
     def hang_up(self) -> None:
@@ -127,13 +129,13 @@ class Server(ThreadedAssociationServer):
         with self._lock:
             for one in self._silent:
                 with suppress(OSError):
-                    one.shutdown(2)
+                    one.shutdown(socket.SHUT_RDWR)
 
     def asked(self, association: Association) -> None:
         """A connection has asked for an association: it is silent no more."""
         with self._lock:
-            socket: Any = association.dul.socket
-            self._silent.pop(socket.socket, None)
+            transport: Any = association.dul.socket
+            self._silent.pop(transport.socket, None)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A connection that came to nothing, such as a handshake that failed, costs itself."""

@@ -27,8 +27,8 @@ from .table import TableOptions, table_cases
 from .walk import Kind, files_below
 
 if TYPE_CHECKING:
-    from .dicom_file import Instance
     from .dicom_geometry import Tilt
+    from .dicom_instance import Instance
 
 One = str | Path | NDArray[Any] | Image | Case
 _LOG = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ _LOG = logging.getLogger(__name__)
 AnySource = One | Iterable[One]
 Found = Case | Rejected
 OnRead = Callable[[int, int], None]
-"""Told how many files of the folders that were named are read, of how many that were found so far."""
+"""Told how many files are read, of how many that were named or found so far."""
 
 
 class Source(Protocol):
@@ -72,9 +72,22 @@ class Collector:
 
     def read(self, items: Iterable[Any]) -> Iterator[Found]:
         """The cases of all items, series last."""
-        for item in items:
-            yield from self._one(item)
+        if isinstance(items, list | tuple) and all(
+            isinstance(item, str | Path) and not is_address(item) for item in items
+        ):
+            yield from self._paths([Path(item) if str(item).strip() else _no_path() for item in items])
+        else:
+            for item in items:
+                yield from self._one(item)
         yield from self._series()
+
+    def _paths(self, paths: Sequence[Path]) -> Iterator[Found]:
+        """The cases of all paths, whose files are looked at together, as those of a folder."""
+        self._known_of += sum(not path.is_dir() for path in paths)
+        for path, head in made_ahead(paths, head_ahead):
+            yield from self._named(path, head)
+            if not path.is_dir():
+                self._tell()
 
     def alone(self, path: Path, *, walked: bool) -> Iterator[Found]:
         """The cases of one path, named or found, its series included."""
@@ -96,18 +109,15 @@ class Collector:
             from .arrays import from_array
 
             yield from_array(item, name=self._numbered("array"))
+        elif is_address(item):
+            yield from self._retrieved(item)
         elif isinstance(item, str | Path):
-            if not str(item).strip():
-                raise CallError("a source is an empty path; write . for the current folder")
-            if is_address(item):
-                yield from self._retrieved(str(item))
-            else:
-                yield from self._named(Path(item))
+            yield from self._named(Path(item) if str(item).strip() else _no_path())
         else:
             raise CallError(f"a {type(item).__name__} is no source; paths, arrays, images and cases are")
 
     def _retrieved(self, url: str) -> Iterator[Found]:
-        """The cases of a study that a node keeps, as if its instances were files below the node's name."""
+        """The cases of a study that a node keeps, as if its instances were files in a folder with the node's name."""
         try:
             study = retrieve(url)
         except NodeError as error:
@@ -116,16 +126,21 @@ class Collector:
             return
         self._known_of += len(study.files)
         for path, name in study.files:
-            yield from self._file(path, walked=True, name=name, held=study.folder)
+            if name not in self._seen:
+                self._seen.add(name)
+                yield from self._guarded(name, True, partial(self._instance, path, name, study.folder))
             self._tell()
         for name in study.missing:
             yield reject(CaseReference(source=name), "unreadable", f"{name}: its archive does not give it")
+
+    def _instance(self, path: Path, name: str, held: object) -> Iterator[Found]:
+        return self._images(path, name, True, head_of(path, name), held)
 
     def _numbered(self, name: str) -> str:
         self._arrays += 1
         return name if self._arrays == 1 else f"{name}-{self._arrays}"
 
-    def _named(self, path: Path) -> Iterator[Found]:
+    def _named(self, path: Path, head: Head | None = None) -> Iterator[Found]:
         if path.is_dir() and not self._reader_for(path):
             yield from self._folder(path)
             return
@@ -133,7 +148,7 @@ class Collector:
         if not (os.path.lexists(path) or self._reader_for(path)):
             yield reject(CaseReference(source=name), "unreadable", f"{name}: does not exist")
             return
-        yield from self._file(path, walked=False)
+        yield from self._file(path, walked=False, head=head)
 
     def _folder(self, path: Path) -> Iterator[Found]:
         files = list(files_below(path, self._leave_out))
@@ -147,15 +162,12 @@ class Collector:
     def _reader_for(self, path: Path) -> Source | None:
         return next((source for source in self._extra if _accepts(source, path)), None)
 
-    def _file(
-        self, path: Path, *, walked: bool, head: Head | None = None, name: str = "", held: object = None
-    ) -> Iterator[Found]:
-        """The cases of a file, which is called `name`; `held` is kept as long as its pixels may be read."""
-        name = name or name_of(path)
+    def _file(self, path: Path, *, walked: bool, head: Head | None = None) -> Iterator[Found]:
+        name = name_of(path)
         if name in self._seen:  # named twice, or named and found: one result
             return
         self._seen.add(name)
-        yield from self._guarded(name, walked, partial(self._opened, path, name, walked, head, held))
+        yield from self._guarded(name, walked, partial(self._opened, path, name, walked, head))
 
     def _guarded(self, name: str, walked: bool, read: Callable[[], Iterator[Found]]) -> Iterator[Found]:
         """What `read` finds in the file `name`; whatever goes wrong becomes its refusal."""
@@ -171,7 +183,7 @@ class Collector:
             reason = f"{name}: cannot be read ({type(error).__name__}: {clean(error)})"
             yield reject(CaseReference(source=name), "unreadable", reason)
 
-    def _opened(self, path: Path, name: str, walked: bool, head: Head | None, held: object) -> Iterator[Found]:
+    def _opened(self, path: Path, name: str, walked: bool, head: Head | None) -> Iterator[Found]:
         if (stranger := self._reader_for(path)) is not None:
             yield from stranger.read(str(path), self._unit)
             return
@@ -183,9 +195,9 @@ class Collector:
         elif head.kind is Kind.DICOMDIR and not walked:
             yield from self._index(path, name)
         else:
-            yield from self._images(path, name, walked, head, held)
+            yield from self._images(path, name, walked, head)
 
-    def _images(self, path: Path, name: str, walked: bool, head: Head, held: object) -> Iterator[Found]:
+    def _images(self, path: Path, name: str, walked: bool, head: Head, held: object = None) -> Iterator[Found]:
         """The cases of one file, and `held`, what it lies in, as long as its pixels may be read."""
         if isinstance(head.instance, SourceError):
             raise head.instance
@@ -251,7 +263,11 @@ class Collector:
         if path.suffix.lower() == ".csv":
             name = name_of(path)
             return iter([reject(CaseReference(source=name), "not-an-image", f"{name}: is a table, no image")])
-        return Collector(self._unit, self._options, self._extra).alone(path, walked=False)
+        return Collector(self._unit, self._options, self._extra, None, self._tilt).alone(path, walked=False)
+
+
+def _no_path() -> Path:
+    raise CallError("a source is an empty path; write . for the current folder")
 
 
 def _accepts(source: Source, path: Path) -> bool:

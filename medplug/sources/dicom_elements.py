@@ -8,13 +8,25 @@ from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from pydicom.dataelem import DataElement, RawDataElement
-    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.dataset import Dataset, FileMetaDataset
 
 MARK_KEYWORDS = (
     *("TemporalPositionIndex", "TemporalPositionIdentifier", "EchoNumbers", "EchoTime", "DiffusionBValue"),
     *("NominalPercentageOfCardiacPhase", "TriggerTime", "AcquisitionNumber", "AcquisitionTime", "ImageType"),
 )
 """The elements by which the volumes of one series may differ, those that say most first."""
+
+FRAME_MARKS = {
+    "FrameContentSequence": ("TemporalPositionIndex", "FrameAcquisitionNumber", "StackID"),
+    "MREchoSequence": ("EffectiveEchoTime",),
+    "MRDiffusionSequence": ("DiffusionBValue",),
+    "CardiacSynchronizationSequence": ("NominalPercentageOfCardiacPhase", "NominalCardiacTriggerDelayTime"),
+    "MRImageFrameTypeSequence": ("FrameType",),
+    "CTImageFrameTypeSequence": ("FrameType",),
+}
+"""The functional groups that tell the volumes of one enhanced instance apart, and by which elements."""
+
+FRAME_MARK_KEYWORDS = tuple(dict.fromkeys(keyword for group in FRAME_MARKS.values() for keyword in group))
 
 OWN_KEYWORDS = ("SOPInstanceUID", "ImagePositionPatient", *MARK_KEYWORDS)
 """The elements that may differ from slice to slice of a series."""
@@ -37,7 +49,7 @@ KEYWORDS = (
 ITEM_KEYWORDS = (
     *("LUTDescriptor", "LUTData", "FrameVOILUTSequence", "PixelValueTransformationSequence"),
     *("PixelMeasuresSequence", "PlaneOrientationSequence", "PlanePositionSequence"),
-    "ReferencedFileID",
+    *("ReferencedFileID", *FRAME_MARKS, *FRAME_MARK_KEYWORDS),
 )
 """What it asks of the items of a dataset's sequences, beside the same."""
 
@@ -103,9 +115,9 @@ def file_meta_of(*elements: Stored) -> FileMetaDataset:
     return meta
 
 
-def dataset_of(elements: Sequence[Stored], file_meta: FileMetaDataset, implicit: bool) -> FileDataset:
+def dataset_of(elements: Sequence[Stored], file_meta: FileMetaDataset, implicit: bool) -> Dataset:
     """A little-endian dataset of these elements, which it shares with others: nobody may change them."""
-    from pydicom.dataset import FileDataset
+    from pydicom.dataset import Dataset
 
     character_set = next((value for tag, _, value in elements if tag == CHARACTER_SET), b"")
     made = {}
@@ -113,7 +125,8 @@ def dataset_of(elements: Sequence[Stored], file_meta: FileMetaDataset, implicit:
         remembered = len(value) <= _MAX_KEPT_BYTES
         one = _converted(tag, vr, value, implicit, character_set) if remembered else _raw(tag, vr, value, implicit)
         made[one.tag] = one
-    dataset = FileDataset("", made, None, file_meta, implicit, True)
+    dataset = Dataset(made)
+    dataset.file_meta = file_meta
     dataset.set_original_encoding(implicit, True, encodings_of(character_set))
     return dataset
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -42,7 +43,7 @@ class Plane:
     def normal(self) -> NDArray[np.float64]:
         """The unit vector that completes the row and column directions."""
         assert self.orientation is not None
-        return np.cross(self.orientation[:3], self.orientation[3:])
+        return _normal(self.orientation)
 
     @property
     def to_patient(self) -> NDArray[np.float64] | None:
@@ -50,6 +51,14 @@ class Plane:
         if self.spacing is None or self.orientation is None or self.position is None:
             return None
         return _affine(self.normal, self, self.position)
+
+
+@lru_cache(256)
+def _normal(orientation: tuple[float, ...]) -> NDArray[np.float64]:
+    """Once for all slices that share it: it takes longer than all else that is asked of a plane."""
+    normal = np.cross(orientation[:3], orientation[3:])
+    normal.flags.writeable = False
+    return normal
 
 
 def _affine(step: NDArray[np.float64], plane: Plane, origin: Sequence[float]) -> NDArray[np.float64]:
@@ -202,9 +211,9 @@ def _are_even(gaps: NDArray[np.float64]) -> bool:
 
 
 def _even_places(heights: NDArray[np.float64]) -> tuple[float, ...]:
-    """Where slices at even distances lie among the given ones: as near to each other as the two nearest."""
+    """Where slices at even distances lie among the given ones: no further from each other than the two nearest."""
     gaps = np.diff(heights)
-    count = round(float((heights[-1] - heights[0]) / gaps.min())) + 1
+    count = math.ceil(float((heights[-1] - heights[0]) / gaps.min()) - _GAP_TOLERANCE) + 1
     if count > _MAX_FINER * len(heights):
         raise _irregular(f"gaps from {gaps.min():.3f} to {gaps.max():.3f} mm are too uneven to be made even")
     even = np.linspace(heights[0], heights[-1], count)

@@ -4,54 +4,53 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .dicom_elements import MARK_KEYWORDS
-from .dicom_file import Instance
 from .dicom_geometry import MIN_SLICES, Plane, same_places
+
+Marks = Mapping[str, str]
+"""The elements by which slices of one place may differ, as text."""
 
 _CROSSING_DEGREES = 10.0
 """How far a localiser's plane is turned at least: far above what slices of one stack differ by."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Group:
-    """The slices of one volume; `mark` says by which element, and which of its values, it differs from the others."""
+    """Which slices form a volume; `mark` says by which elements, and which of their values, it differs from others."""
 
-    members: tuple[Instance, ...]
+    slices: tuple[int, ...]
     mark: str = ""
 
 
-def without_localisers(members: Sequence[Instance]) -> tuple[list[Instance], list[tuple[Instance, str]]]:
-    """The slices of a stack, and what lies beside it with the reason: nothing, unless a stack is left."""
-    localisers = [member for member in members if _is_localiser(member)]
-    others = [member for member in members if not _is_localiser(member)]
-    apart = [(member, "its Image Type is LOCALIZER") for member in localisers]
-    if len(others) < MIN_SLICES:
-        return list(members), []
-    by_direction: list[list[Instance]] = []
-    for member in others:
-        plane = member.planes[0]
+def beside_the_stack(planes: Sequence[Plane], marks: Sequence[Marks]) -> dict[int, str]:
+    """The slices that are localisers, and why: none, unless a stack is left."""
+    apart = {n: "its Image Type is LOCALIZER" for n, one in enumerate(marks) if _is_localiser(one)}
+    by_direction: list[list[int]] = []
+    for n, plane in enumerate(planes):
+        if n in apart:
+            continue
         for alike in by_direction:
-            if not _cross(alike[0].planes[0], plane):
-                alike.append(member)
+            if not _cross(planes[alike[0]], plane):
+                alike.append(n)
                 break
         else:
-            by_direction.append([member])
+            by_direction.append([n])
+    if sum(map(len, by_direction)) < MIN_SLICES:
+        return {}
     stacks = [alike for alike in by_direction if len(alike) >= MIN_SLICES]
     if len(stacks) == 1:
-        crossing = [member for alike in by_direction if alike is not stacks[0] for member in alike]
-        apart += [(member, "it crosses the other slices, as a localiser does") for member in crossing]
-        others = stacks[0]
-    return others, apart
+        crossing = [n for alike in by_direction if alike is not stacks[0] for n in alike]
+        apart |= dict.fromkeys(crossing, "it crosses the other slices, as a localiser does")
+    return apart
 
 
-def _is_localiser(member: Instance) -> bool:
-    return "LOCALIZER" in member.marks.get("ImageType", "").split("\\")  # value 3, PS3.3 C.8.2.1.1.1
+def _is_localiser(marks: Marks) -> bool:
+    return "LOCALIZER" in marks.get("ImageType", "").split("\\")  # value 3, PS3.3 C.8.2.1.1.1
 
 
 def _cross(first: Plane, other: Plane) -> bool:
@@ -60,31 +59,32 @@ def _cross(first: Plane, other: Plane) -> bool:
     return abs(float(first.normal @ other.normal)) < math.cos(math.radians(_CROSSING_DEGREES))
 
 
-def volumes(members: Sequence[Instance]) -> list[Group]:
-    """The volumes of a series: one, unless its slices lie several times in each place and say by what they differ.
+def volumes(planes: Sequence[Plane], marks: Sequence[Marks], keywords: Sequence[str]) -> list[Group]:
+    """The volumes that slices form: one, unless they lie several times in each place and say by what they differ.
 
-    Elements that would part them in different ways part them in none.
+    `keywords` are the elements that may tell them apart, those that say most first. Where they would part the slices in
+    different ways, they part them in none.
     """
-    heights = _heights(members)
+    whole = [Group(tuple(range(len(planes))))]
+    heights = _heights(planes)
     if heights is None or not _repeat(heights):
-        return [Group(tuple(members))]
+        return whole
     for count in (1, 2):
         parted: dict[tuple[int, ...], tuple[tuple[str, ...], list[tuple[str, ...] | None]]] = {}
-        for keywords in itertools.combinations(MARK_KEYWORDS, count):
-            values = [_values(member, keywords) for member in members]
+        for chosen in itertools.combinations(keywords, count):
+            values = [_values(one, chosen) for one in marks]
             if None not in values and _parts(values, heights):
                 labels = [values.index(value) for value in values]
-                parted.setdefault(tuple(labels), (keywords, values))
+                parted.setdefault(tuple(labels), (chosen, values))
         if len(parted) == 1:
-            [(keywords, values)] = parted.values()
-            return _groups(members, keywords, values)
+            [(chosen, values)] = parted.values()
+            return _groups(chosen, values)
         if parted:
             break
-    return [Group(tuple(members))]
+    return whole
 
 
-def _heights(members: Sequence[Instance]) -> NDArray[np.float64] | None:
-    planes = [member.planes[0] for member in members]
+def _heights(planes: Sequence[Plane]) -> NDArray[np.float64] | None:
     if any(plane.orientation is None or plane.position is None for plane in planes):
         return None
     return np.array([plane.position for plane in planes]) @ planes[0].normal
@@ -95,8 +95,8 @@ def _repeat(heights: NDArray[np.float64]) -> bool:
     return bool(same_places(ordered[:-1], ordered[1:]).any())
 
 
-def _values(member: Instance, keywords: Sequence[str]) -> tuple[str, ...] | None:
-    values = tuple(member.marks.get(keyword, "") for keyword in keywords)
+def _values(marks: Marks, keywords: Sequence[str]) -> tuple[str, ...] | None:
+    values = tuple(marks.get(keyword, "") for keyword in keywords)
     return values if all(values) else None
 
 
@@ -111,13 +111,11 @@ def _parts(values: Sequence[tuple[str, ...] | None], heights: NDArray[np.float64
     )
 
 
-def _groups(
-    members: Sequence[Instance], keywords: Sequence[str], values: Sequence[tuple[str, ...] | None]
-) -> list[Group]:
+def _groups(keywords: Sequence[str], values: Sequence[tuple[str, ...] | None]) -> list[Group]:
     kinds = sorted({value for value in values if value is not None}, key=_in_order)
     return [
         Group(
-            tuple(member for member, value in zip(members, values, strict=True) if value == kind),
+            tuple(n for n, value in enumerate(values) if value == kind),
             ",".join(f"{keyword}/{value}" for keyword, value in zip(keywords, kind, strict=True)),
         )
         for kind in kinds

@@ -14,7 +14,7 @@ from .dicom_elements import PIXEL_KEYWORDS
 from .dicom_scan import PREAMBLE_BYTES, UNDEFINED_LENGTH, BeyondError, Scanned, scan
 
 if TYPE_CHECKING:
-    from pydicom.dataset import FileDataset, FileMetaDataset
+    from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
 
 Stop = Callable[[Any, str | None, int], bool]
 
@@ -39,7 +39,7 @@ class Header:
     Where `shared` is the same in two headers, and not None, they differ in `OWN_KEYWORDS` alone.
     """
 
-    dataset: FileDataset
+    dataset: Dataset
     transfer_syntax: str
     pixel_keyword: str | None
     pixel_bytes: int | None

@@ -23,7 +23,7 @@ from .dicom_elements import (
 )
 
 if TYPE_CHECKING:
-    from pydicom.dataset import FileDataset
+    from pydicom.dataset import Dataset
 
 PREAMBLE_BYTES = 132  # and "DICM", PS3.10 7.1
 UNDEFINED_LENGTH = 0xFFFFFFFF
@@ -52,7 +52,7 @@ class Scanned:
     `shared` is what they are without `OWN_KEYWORDS`, to compare headers by.
     """
 
-    dataset: FileDataset
+    dataset: Dataset
     shared: Hashable
     pixel_keyword: str
     pixel_length: int

@@ -15,13 +15,13 @@ import numpy as np
 from ..case import Case, CaseReference, Image, Pixels, Unit
 from ..errors import SourceError
 from ..result import Rejected
+from .dicom_elements import MARK_KEYWORDS
 from .dicom_evened import evened
-from .dicom_file import Instance, cases, common_meaning
+from .dicom_file import cases, common_meaning, marked
 from .dicom_geometry import Tilt, stack
-from .dicom_groups import volumes, without_localisers
+from .dicom_groups import beside_the_stack, volumes
+from .dicom_instance import Instance
 from .refusal import MAX_IMAGE_BYTES, reading, refused, skipped
-
-_MARK = re.compile(r"[^0-9A-Za-z./,]")
 
 
 def series_cases(instances: Iterable[Instance], tilt: Tilt = "refuse") -> Iterator[Case | Rejected]:
@@ -43,13 +43,19 @@ def series_cases(instances: Iterable[Instance], tilt: Tilt = "refuse") -> Iterat
             except SourceError as error:
                 yield refused(members[0].reference, error)
         else:
-            slices, apart = without_localisers(members)
-            name = _source(series, members)
-            for volume in volumes(slices):
-                source = f"{name}:{_MARK.sub('_', volume.mark)[:64]}" if volume.mark else name
-                yield _series_case(_unique(source, taken), volume.members, tilt)
-            for member, reason in apart:
-                yield skipped(member.file.name, f"is no slice of the volume {name}: {reason}")
+            yield from _volumes(_source(series, members), members, taken, tilt)
+
+
+def _volumes(name: str, members: Sequence[Instance], taken: set[str], tilt: Tilt) -> Iterator[Case | Rejected]:
+    """The volumes of one series, and what lies beside them."""
+    apart = beside_the_stack([member.planes[0] for member in members], [member.marks for member in members])
+    slices = [member for n, member in enumerate(members) if n not in apart]
+    found = volumes([member.planes[0] for member in slices], [member.marks for member in slices], MARK_KEYWORDS)
+    for volume in found:
+        source = _unique(marked(name, volume.mark), taken)
+        yield _series_case(source, [slices[n] for n in volume.slices], tilt)
+    for n, reason in apart.items():
+        yield skipped(members[n].file.name, f"is no slice of the volume {name}: {reason}")
 
 
 def _source(series: str, members: Sequence[Instance]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -42,8 +42,7 @@ def _listing(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _file(folder: Path, components: tuple[str, ...], listing: object) -> Path | Missing:
-    assert callable(listing)
+def _file(folder: Path, components: tuple[str, ...], listing: Callable[[Path], dict[str, str]]) -> Path | Missing:
     shown = "/".join(clean(part, 64) for part in components)
     if any(part in ("", ".", "..") or set(part) & set("/\\\0") for part in components):
         return shown.replace("..", "__"), "is no File ID: the DICOMDIR may name files below its folder"
@@ -52,6 +51,6 @@ def _file(folder: Path, components: tuple[str, ...], listing: object) -> Path | 
         at = at / (part if (at / part).exists() else listing(at).get(part.upper(), part))
     if not at.resolve().is_relative_to(folder.resolve()):
         return shown, "lies outside the DICOMDIR's folder"
-    if not at.exists():
+    if not at.is_file():
         return shown, "is named by the DICOMDIR, and is not there"
     return at

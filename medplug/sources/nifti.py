@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import importlib.util
 import math
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -24,7 +27,9 @@ EXTRA = "pip install 'medplug[nifti]'"
 _KEPT = ("uint8", "int8", "uint16", "int16", "float32")
 _WIDER = ("int32", "uint32", "int64", "uint64", "float64")  # read as float32 where that keeps every value
 _MM = {"unknown": 1.0, "mm": 1.0, "meter": 1e3, "micron": 1e-3}  # what states no unit is taken in mm by all readers
-_SQUARE = 1e-3
+_HEAD_BYTES, _HEAD_BYTES_2 = 348, 540  # sizeof_hdr
+_MAX_EXTENSION_BYTES = 2**24
+_SQUARE = 1e-3  # how far from a right angle an affine may be
 
 
 def nifti_cases(path: str, name: str, unit: Unit, tilt: Tilt) -> Iterator[Case]:
@@ -32,6 +37,7 @@ def nifti_cases(path: str, name: str, unit: Unit, tilt: Tilt) -> Iterator[Case]:
     if importlib.util.find_spec("nibabel") is None:
         raise SourceError("decoder", f"{name}: is NIfTI, and nibabel is not installed: {EXTRA}")
     with reading(name):
+        _check_extensions(path)
         opened = _opened(path)
         shape, volumes = _shape(opened.shape)
         if volumes > 1 and unit is not Unit.FRAME:
@@ -50,6 +56,25 @@ def _opened(path: str) -> Nifti1Image:
 
     opened = nibabel.load(path, mmap=False)  # a mapped file that shrinks would end the process
     return cast("Nifti1Image", opened)
+
+
+def _check_extensions(path: str) -> None:
+    """Refuse what would fill the memory before the image is reached: nibabel reads all that precedes it."""
+    with gzip.open(path) if path.lower().endswith(".gz") else Path(path).open("rb") as stream:
+        head = stream.read(_HEAD_BYTES)
+    if len(head) < _HEAD_BYTES:
+        raise SourceError("unreadable", "is cut short within its header")
+    for order in "<>":
+        if struct.unpack_from(f"{order}i", head)[0] == _HEAD_BYTES:
+            [offset] = struct.unpack_from(f"{order}f", head, 108)  # vox_offset, NIfTI-1
+        elif struct.unpack_from(f"{order}i", head)[0] == _HEAD_BYTES_2:
+            [offset] = struct.unpack_from(f"{order}q", head, 168)  # NIfTI-2
+        else:
+            continue
+        if not offset <= _MAX_EXTENSION_BYTES:
+            raise SourceError("unreadable", f"claims more than {_MAX_EXTENSION_BYTES >> 20} MiB of header extensions")
+        return
+    raise SourceError("unreadable", "has no NIfTI header")
 
 
 def _shape(stored: tuple[int, ...]) -> tuple[tuple[int, ...], int]:

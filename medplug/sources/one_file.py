@@ -13,8 +13,8 @@ from .refusal import name_of
 from .walk import Kind, kind_of
 
 if TYPE_CHECKING:
-    from .dicom_file import Instance
     from .dicom_geometry import Tilt
+    from .dicom_instance import Instance
 
 _KNOWN = "DICOM, NIfTI, PNG, JPEG, TIFF, .npy, .npz, .zip and .csv are read"
 
@@ -32,7 +32,7 @@ def head_of(path: Path, name: str) -> Head:
     kind = _kind(path, name)
     if kind is not Kind.DICOM:
         return Head(kind)
-    from .dicom_file import read_instance
+    from .dicom_instance import read_instance
 
     try:
         return Head(kind, read_instance(str(path), name))

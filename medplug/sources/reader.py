@@ -37,7 +37,7 @@ def read(
     `Unit.SERIES`, all DICOM of the call is grouped into series, which come last. Every file stands in at least one
     result, but those below the folder `leave_out`, which a walk does not enter: where results are written. What
     `select` does not want is `Skipped`. `tilt="correct"` takes a series of tilted slices, or of uneven gaps, too.
-    `on_read` is told how far folders are read.
+    `on_read` is told how many files are read, of how many.
 
     Raises `CallError` for a unit, a source or a table column that does not exist.
     """

@@ -213,6 +213,10 @@ class Archive:
     def url(self) -> str:
         return f"dimse://ARCHIVE@127.0.0.1:{self.port}"
 
+    @property
+    def associations(self) -> list:
+        return self._server.active_associations
+
     def start(self) -> None:
         self._server = self._entity.start_server(("127.0.0.1", self.port), block=False, evt_handlers=self._handlers)
 

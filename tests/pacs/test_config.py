@@ -1,6 +1,7 @@
 """The listener's configuration: what is wrong is named by its path in the file, with the way out."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from pacs.parts import MEDPLUG, Listener, environment
@@ -35,7 +36,14 @@ def test_paths_begin_at_the_files_own_folder(tmp_path):
     assert config.models[0].select.modality == ("CR", "DX")
     assert config.tls is not None
     assert (config.tls.cert, str(config.tls.key)) == (tmp_path / "me.pem", "/etc/me.key")
+    assert (config.destination.title, config.destination.calling) == ("PACS", "LISTENER")
     assert (config.bind, config.keep_hours, config.limits.associations) == ("127.0.0.1", 24, 20)
+
+
+def test_the_example_is_a_configuration():
+    example = Path(__file__).resolve().parents[2] / "examples" / "orthanc" / "listen.toml"
+
+    assert read_config(example).models[0].write == ("dicom-sr", "dicom-capture")
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,23 @@ def test_a_status_is_said_in_words(tmp_path):
     ]
 
 
+def test_a_node_that_breaks_off_is_named_with_the_file_that_it_did_not_take(tmp_path):
+    from pacs.parts import Archive
+
+    archive = Archive()
+    archive.start()
+    study(tmp_path, slices=3)
+    sending = send(tmp_path, archive.url)
+    try:
+        assert next(sending).path.name == "0000.dcm"
+        for association in archive.associations:
+            association.abort()
+        with pytest.raises(NodeError, match=r"broke off while 0001\.dcm was sent"):
+            next(sending)
+    finally:
+        archive.stop()
+
+
 def test_an_association_proposes_128_contexts_at_most():
     files = [Outgoing(Path(f"{number}"), f"1.2.{number % 150}", "1.2.840.10008.1.2") for number in range(400)]
 

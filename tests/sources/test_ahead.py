@@ -7,7 +7,7 @@ import pytest
 
 from medplug import sources
 from medplug.case import Unit
-from medplug.sources import ahead, dicom_file
+from medplug.sources import ahead, dicom_instance
 from medplug.sources.ahead import made_ahead
 
 
@@ -70,16 +70,31 @@ def test_a_folder_of_many_files_is_read_as_file_by_file_and_says_how_far_it_is(w
 
 def test_files_on_a_slow_disk_are_waited_for_together(write_series, monkeypatch):
     folder = write_series([(0, 0, float(z)) for z in range(200)])
-    read_header = dicom_file.read_header
+    read_header = dicom_instance.read_header
 
     def slow(path):
         time.sleep(0.01)
         return read_header(path)
 
-    monkeypatch.setattr(dicom_file, "read_header", slow)
+    monkeypatch.setattr(dicom_instance, "read_header", slow)
     begin = time.perf_counter()
 
     [case] = sources.read(folder, Unit.SERIES)
 
     assert time.perf_counter() - begin < 0.01 * 200 / 2
     assert case.image.shape == (200, 4, 5)
+
+
+def test_files_that_are_named_are_read_together_too(write_series, monkeypatch):
+    folder = write_series([(0, 0, float(z)) for z in range(40)])
+    paths = [*sorted(folder.iterdir()), folder / "absent.dcm", folder]
+    told = []
+
+    together = list(sources.read(paths, on_read=lambda done, found: told.append((done, found))))
+    monkeypatch.setattr(ahead, "_TOGETHER", 10**6)
+    one_by_one = list(sources.read(iter(paths)))
+
+    assert [found.reference for found in together] == [found.reference for found in one_by_one]
+    assert len(together) == 41
+    assert told[40] == (41, 41)
+    assert told[-1] == (81, 81)

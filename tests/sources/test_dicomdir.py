@@ -1,5 +1,6 @@
 """A DICOMDIR names the files that are read, none outside its folder; found in a folder it is only an index."""
 
+import gc
 import shutil
 import warnings
 from pathlib import Path
@@ -24,6 +25,9 @@ def medium(write_series, tmp_path):
         dataset.AccessionNumber, dataset.SeriesNumber, dataset.InstanceNumber = "1", 1, 1
         files.add(dataset)
     files.write(tmp_path / "medium")
+    with warnings.catch_warnings(action="ignore"):  # it leaves its temporary folder to the collector
+        del files
+        gc.collect()
     return tmp_path / "medium"
 
 

@@ -7,13 +7,13 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, RLELossless
 
 from medplug import sources
 from medplug.case import Unit
 from medplug.errors import SourceError
 from medplug.sources import dicom_pixels
-from medplug.sources.dicom_file import read_instance
+from medplug.sources.dicom_instance import read_instance
 from medplug.sources.walk import files_below
 
 
@@ -141,3 +141,25 @@ def test_a_compressed_file_that_is_cut_short_is_refused_as_such(tmp_path):
 
     with pytest.raises(SourceError, match=r"a\.dcm: ends before its pixels do: it is cut short"):
         case.image.read()
+
+
+@pytest.mark.parametrize("signed", [False, True])
+@pytest.mark.parametrize("syntax", [None, RLELossless, JPEG2000Lossless])
+def test_an_overlay_in_the_high_bits_is_no_part_of_the_image(write_dicom, signed, syntax):
+    """PS3.5 8.1.1 of old: Overlay Bit Position 12 in pixels of 12 bits."""
+    values = np.arange(64 * 64).reshape(64, 64) % 4096 - 2048 * signed
+    overlay = (np.indices((64, 64)).sum(axis=0) % 2).astype(np.uint16) << 12
+    stored = (values & 0xFFF).astype(np.uint16) | overlay
+    path = write_dicom("a.dcm", stored, BitsStored=12, HighBit=11, PixelRepresentation=int(signed))
+    dataset = pydicom.dcmread(path)
+    for element, vr, value in ((0x10, "US", 64), (0x11, "US", 64), (0x40, "CS", "G"), (0x100, "US", 16)):
+        dataset.add_new(0x60000000 | element, vr, value)
+    dataset.add_new(0x60000050, "SS", [1, 1])
+    dataset.add_new(0x60000102, "US", 12)
+    if syntax is not None:
+        dataset.compress(syntax)
+    dataset.save_as(path)
+
+    [case] = sources.read(path)
+
+    np.testing.assert_array_equal(case.image.read()[0], values)

@@ -1,6 +1,7 @@
 """NIfTI: values as they are scaled, and every index at the place in the patient that its affine says."""
 
 import gzip
+import zipfile
 
 import numpy as np
 import pytest
@@ -198,6 +199,40 @@ def test_a_size_that_a_few_bytes_claim_is_refused_before_it_fills_the_memory(wri
     for one in (path, tmp_path / "b.nii.gz"):
         [rejected] = sources.read(one)
         assert (rejected.outcome.code, "more than is read" in rejected.outcome.reason) == ("unreadable", True)
+
+
+def test_extensions_that_a_few_bytes_claim_are_refused(write, tmp_path):
+    stored = bytearray(write(volume()).read_bytes())
+    stored[108:112] = np.array([2.0**31], "<f4").tobytes()  # vox_offset
+    path = tmp_path / "b.nii.gz"
+    path.write_bytes(gzip.compress(bytes(stored)))
+
+    [rejected] = sources.read(path)
+
+    assert "more than 16 MiB of header extensions" in rejected.outcome.reason
+
+
+def test_nifti_2_and_the_other_byte_order_are_read(tmp_path):
+    affine = np.diag([-2.0, -2.0, 2.0, 1.0])
+    nibabel.save(nibabel.Nifti2Image(volume(), affine, dtype=np.int16), tmp_path / "two.nii")
+    swapped = nibabel.Nifti1Image(volume(), affine, dtype=np.int16)
+    nibabel.save(nibabel.Nifti1Image(volume(), affine, swapped.header.as_byteswapped(">")), tmp_path / "big.nii")
+
+    two, big = sources.read([tmp_path / "two.nii", tmp_path / "big.nii"])
+
+    np.testing.assert_array_equal(two.image.read()[0].T, volume())
+    np.testing.assert_array_equal(big.image.read()[0].T, volume())
+
+
+def test_nifti_in_an_archive_is_read(write, tmp_path):
+    path = write(volume(), "a.nii.gz")
+    with zipfile.ZipFile(tmp_path / "b.zip", "w") as made:
+        made.write(path, "deep/a.nii.gz")
+
+    [case] = sources.read(tmp_path / "b.zip")
+
+    assert case.reference.source == f"{tmp_path}/b.zip:deep/a.nii.gz"
+    np.testing.assert_array_equal(case.image.read()[0].T, volume())
 
 
 def test_without_nibabel_the_package_is_named(write, monkeypatch):

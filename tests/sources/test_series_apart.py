@@ -1,6 +1,9 @@
 """One series, several things: phases in one place, and localisers beside a stack; what is not clear is refused."""
 
+import numpy as np
 import pytest
+from pydicom.dataset import Dataset
+from pydicom.uid import EnhancedMRImageStorage
 
 from medplug import sources
 from medplug.case import Case, Unit
@@ -115,3 +118,54 @@ def test_two_stacks_that_cross_are_refused(write_series):
     [rejected] = read(folder)
 
     assert "not parallel" in rejected.outcome.reason
+
+
+def enhanced(write_dicom, heights, **groups):
+    """An enhanced instance whose frame n is filled with n; `groups` are functional groups of one element a frame."""
+    items = []
+    for index, height in enumerate(heights):
+        item, position = Dataset(), Dataset()
+        position.ImagePositionPatient = [0, 0, height]
+        item.PlanePositionSequence = [position]
+        for group, (keyword, values) in groups.items():
+            holder = Dataset()
+            setattr(holder, keyword, values[index])
+            setattr(item, group, [holder])
+        items.append(item)
+    shared, measures, orientation = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, orientation.ImageOrientationPatient = [0.5, 0.25], [1, 0, 0, 0, 1, 0]
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    return write_dicom(
+        "enhanced.dcm",
+        np.repeat(np.arange(len(heights), dtype=np.uint16), 20).reshape(-1, 4, 5),
+        SOPClassUID=EnhancedMRImageStorage,
+        NumberOfFrames=len(heights),
+        SharedFunctionalGroupsSequence=[shared],
+        PerFrameFunctionalGroupsSequence=items,
+    )
+
+
+@pytest.mark.parametrize("unit", [Unit.INSTANCE, Unit.SERIES])
+def test_phases_of_an_enhanced_instance_become_volumes_of_their_own(write_dicom, unit):
+    phases = [1, 2] * 4  # the phases of a place follow each other
+    path = enhanced(
+        write_dicom, [z for z in (3, 0, 1, 2) for _ in "12"], FrameContentSequence=("TemporalPositionIndex", phases)
+    )
+
+    one, other = sources.read(path, unit)
+
+    assert one.reference.source == f"{path}:TemporalPositionIndex/1"
+    assert other.reference.source == f"{path}:TemporalPositionIndex/2"
+    assert one.image.read()[0, :, 0, 0].tolist() == [2, 4, 6, 0]
+    assert other.image.read()[0, :, 0, 0].tolist() == [3, 5, 7, 1]
+    assert [frame.frame for frame in other.image.frames] == [4, 6, 8, 2]
+    assert other.image.spacing == (1, 0.5, 0.25)
+
+
+def test_frames_that_are_not_told_apart_are_refused(write_dicom):
+    path = enhanced(write_dicom, [0, 1, 2, 0, 1, 2], MREchoSequence=("EffectiveEchoTime", [1, 2, 3, 4, 5, 6]))
+
+    [rejected] = sources.read(path)
+
+    assert "several slices lie at the same place" in rejected.outcome.reason
+    assert rejected.outcome.reason.endswith("; read it frame by frame")

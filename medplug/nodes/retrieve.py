@@ -23,20 +23,12 @@ class _Folder(TemporaryFolder):
 class Retrieved:
     """The files of a study and their names, NODE/STUDY/SERIES/INSTANCE, in that order; `missing` did not come.
 
-    The files are there as long as this is, or a reader that they are kept for.
+    The files are there as long as somebody holds `folder`.
     """
 
     folder: object
     files: tuple[tuple[Path, str], ...]
     missing: tuple[str, ...]
-
-    def keep_for(self, reader: object) -> None:
-        """Keep the files as long as `reader` lives, which reads pixels from one of them."""
-        weakref.finalize(reader, _keep, self.folder)
-
-
-def _keep(folder: object) -> None:
-    """Nothing: it is enough that the folder was held until now."""
 
 
 def retrieve(url: str) -> Retrieved:

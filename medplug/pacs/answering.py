@@ -113,7 +113,6 @@ class Answering:
                     model,
                     folder / "study",
                     folder / "out",
-                    select=choice.select,
                     write=choice.write,
                     explanations=choice.explain,
                     device=choice.device,

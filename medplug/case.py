@@ -134,10 +134,16 @@ class SpanReader(ABC):
 
 @dataclass(frozen=True)
 class FrameSource:
-    """The DICOM file, and in a multi-frame one the frame, counted from 1, that a slice was read from."""
+    """The DICOM file, and in a multi-frame one the frame, counted from 1, that a slice was read from.
+
+    `name` is what people call the file. `sop_instance_uid` is the instance that lay there when it was read: whoever
+    reads the file again can tell whether it still does.
+    """
 
     path: str
     frame: int | None = None
+    name: str = ""
+    sop_instance_uid: str | None = None
 
 
 @dataclass(frozen=True, eq=False)

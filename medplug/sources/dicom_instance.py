@@ -73,7 +73,8 @@ class Instance:
 
     def source(self, frame: int) -> FrameSource:
         """Where a frame, counted from 0, lies."""
-        return FrameSource(self.file.path, frame + 1 if self.file.frames > 1 else None)
+        number = frame + 1 if self.file.frames > 1 else None
+        return FrameSource(self.file.path, number, self.file.name, self.reference.sop_instance_uid)
 
 
 def read_instance(path: str, name: str) -> Instance:

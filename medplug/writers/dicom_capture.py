@@ -72,6 +72,11 @@ class DicomCapture(DicomWriter):
         ds.SourceImageSequence = [_source_image(origin, index)]
         for keyword, value in origin.source.lossy.items():
             setattr(ds, keyword, value)
+        # What the source shows is shown here, too: a name in its pixels, say.
+        if origin.source.burned_in is None:
+            del ds.BurnedInAnnotation
+        else:
+            ds.BurnedInAnnotation = origin.source.burned_in
         settle(ds, origin)
         return ds
 

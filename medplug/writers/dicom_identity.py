@@ -38,6 +38,13 @@ def finished(dataset: Dataset, record: ObjectRecord) -> bytes:
     return encoded(dataset)
 
 
+def named_by_content(dataset: Dataset, *parts: str) -> None:
+    """Give an object whose dates are fixed the UID that follows from `parts` and its content."""
+    for name in (_NOBODY, ""):
+        name = name or uid(*parts, hashlib.sha256(encoded(dataset)).hexdigest())
+        dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = name  # type: ignore[assignment]
+
+
 def _written(moment: datetime) -> tuple[str, str]:
     return moment.strftime("%Y%m%d"), moment.strftime("%H%M%S.%f")
 

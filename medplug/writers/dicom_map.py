@@ -89,5 +89,6 @@ class DicomMap(DicomWriter):
             **origin.described,
         )
         settle(made, origin)
-        made.LossyImageCompression = origin.source.lossy["LossyImageCompression"]
+        for keyword, value in origin.source.lossy.items():
+            setattr(made, keyword, value)
         yield "", finished(made, self.record)

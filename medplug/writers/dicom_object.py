@@ -156,13 +156,19 @@ def settle(dataset: Dataset, origin: Origin) -> None:
     """Make a new object one of its study: real references, the patient, and no place where there is none."""
     _refer(dataset, origin.source)
     _place_in_study(dataset, origin)
-    for sequence in ("DimensionOrganizationSequence", "DimensionIndexSequence"):
-        for item in dataset.get(sequence, ()):
-            item.DimensionOrganizationUID = uid("dimensions", origin.kind)
     for item in dataset.get("ContributingEquipmentSequence", ()):
         item.pop("ContributionDateTime", None)
     if origin.source.frame_of_reference is None:
         _displace(dataset, origin)
+    _name_dimensions(dataset)
+
+
+def _name_dimensions(dataset: Dataset) -> None:
+    """One UID for each list of dimensions (PS3.3 C.7.6.17.2), whatever object has it."""
+    indices = dataset.get("DimensionIndexSequence", ())
+    named = uid("dimensions", *(str(int(index.DimensionIndexPointer)) for index in indices))
+    for item in (*dataset.get("DimensionOrganizationSequence", ()), *indices):
+        item.DimensionOrganizationUID = named
 
 
 def _refer(dataset: Dataset, source: DicomSource) -> None:

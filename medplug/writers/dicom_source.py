@@ -17,11 +17,14 @@ from ..sources.dicom_header import read_whole_header
 from ..sources.dicom_values import is_uid
 from ..sources.refusal import name_of, reading
 from .dicom_identity import uid
-from .dicom_text import code_string, identifying, numbers, spare, value_of
+from .dicom_text import code_string, code_strings, identifying, long_string, numbers, spare, value_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+
+_LOSSY = ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.81")
+"""JPEG baseline and extended, JPEG-LS near-lossless: their pixels are changed whatever the header says of them."""
 
 _NOWHERE = np.diag([-1.0, 1.0, 1.0, 1.0])[[2, 1, 0, 3]]  # columns along x, rows along y, slices along -z
 
@@ -45,6 +48,8 @@ class DicomSource:
 
     `module` holds the Patient and General Study modules to write (PS3.3 C.7.1.1, C.7.2.1), checked value by value.
     `frames` has one entry a slice of `image`, in order. `frame_of_reference` is None where the pixels have no place.
+    `lossy` holds the attributes of lossy compression; `burned_in` says whether the pixels show who it is, YES or NO,
+    None where that is not stated.
     """
 
     image: Image
@@ -61,6 +66,7 @@ class DicomSource:
     patient_orientation: tuple[str, ...]
     slice_thickness: float | None
     lossy: dict[str, Any]
+    burned_in: str | None
 
     @cached_property
     def key(self) -> str:
@@ -98,20 +104,19 @@ class DicomSource:
 @lru_cache(maxsize=1)  # the writers of a run ask one after another
 def source_of(case: Case) -> DicomSource:
     """Read the headers of a case's files again. `WriterError` names the file beside which no object can stand."""
-    paths = dict.fromkeys(frame.path for frame in case.image.frames)
+    names = {frame.path: _name(frame) for frame in case.image.frames}
     headers: dict[str, Dataset] = {}
-    for path in paths:
-        with _naming(name_of(path)):
+    for path, name in names.items():
+        with _naming(name):
             headers[path] = read_whole_header(path)
-    first_path = next(iter(paths))
-    first, name = headers[first_path], name_of(first_path)
+    first, name = next(iter(headers.values())), next(iter(names.values()))
     if len(case.image.frames) != (case.image.shape[0] if len(case.image.shape) == 3 else 1):
         raise WriterError(f"{name}: its slices were resampled and are no frames of a file; no object was written")
     with _naming(name):
         module = _module(first, name)
         study, series = (_uid_of(first, keyword, name) for keyword in ("StudyInstanceUID", "SeriesInstanceUID"))
         for path, header in headers.items():
-            _check_same(header, name_of(path), module, study)
+            _check_same(header, names[path], module, study)
         return DicomSource(
             image=case.image,
             frames=tuple(_frame(one, headers[one.path]) for one in case.image.frames),
@@ -127,14 +132,23 @@ def source_of(case: Case) -> DicomSource:
             patient_orientation=_patient_orientation(first),
             slice_thickness=_slice_thickness(first),
             lossy=_lossy(headers.values()),
+            burned_in=_burned_in(headers.values()),
         )
 
 
+def _name(frame: FrameSource) -> str:
+    return frame.name or name_of(frame.path)
+
+
 def _frame(frame: FrameSource, header: Dataset) -> SourceFrame:
-    name = name_of(frame.path)
+    name = _name(frame)
+    sop_instance_uid = _uid_of(header, "SOPInstanceUID", name)
+    if sop_instance_uid != frame.sop_instance_uid:
+        # Its header would name the patient of another image than the one that was answered.
+        raise WriterError(f"{name}: holds another instance than the one that was analysed; no object was written")
     return SourceFrame(
         _uid_of(header, "SOPClassUID", name),
-        _uid_of(header, "SOPInstanceUID", name),
+        sop_instance_uid,
         frame.frame,
         frame.frame or _number(header, "InstanceNumber"),
     )
@@ -159,9 +173,15 @@ def _module(header: Dataset, name: str) -> dict[str, str]:
         module["PatientSex"] = ""
     if not module["IssuerOfPatientID"]:
         del module["IssuerOfPatientID"]
-    if (method := spare(header, "DeidentificationMethod")) and spare(header, "PatientIdentityRemoved") == "YES":
+    if spare(header, "PatientIdentityRemoved") == "YES" and (method := _deidentification(header)):
         module |= {"PatientIdentityRemoved": "YES", "DeidentificationMethod": method}
     return module
+
+
+def _deidentification(header: Dataset) -> str:
+    """How the source was de-identified, in words: its own, or those of the codes."""
+    steps = [spare(one, "CodeMeaning") for one in value_of(header, "DeidentificationMethodCodeSequence") or ()]
+    return spare(header, "DeidentificationMethod") or long_string("; ".join(filter(None, steps)))
 
 
 _IDENTIFYING = ("PatientName", "PatientID", "IssuerOfPatientID", "AccessionNumber")
@@ -225,11 +245,17 @@ def _slice_thickness(header: Dataset) -> float | None:
 def _lossy(headers: Iterable[Dataset]) -> dict[str, Any]:
     """Lossy compression is never undone: what is derived says so too (PS3.3 C.7.6.1.1.5)."""
     for header in headers:
-        if spare(header, "LossyImageCompression") == "01":
+        if spare(header, "LossyImageCompression") == "01" or header.file_meta.get("TransferSyntaxUID") in _LOSSY:
             ratios = [round(ratio, 4) for ratio in numbers(header, "LossyImageCompressionRatio")]
-            method = code_string(header, "LossyImageCompressionMethod")
+            methods = code_strings(header, "LossyImageCompressionMethod")
             found: dict[str, Any] = {"LossyImageCompression": "01"}
-            if ratios and method and len(ratios) == 1:
-                found |= {"LossyImageCompressionRatio": ratios[0], "LossyImageCompressionMethod": method[:16]}
+            if ratios and len(ratios) == len(methods):  # one of each for every time that it was compressed
+                found |= {"LossyImageCompressionRatio": ratios, "LossyImageCompressionMethod": list(methods)}
             return found
     return {"LossyImageCompression": "00"}
+
+
+def _burned_in(headers: Iterable[Dataset]) -> str | None:
+    """Burned In Annotation (PS3.3 C.7.6.1) of what shows these pixels: NO only where every file says so."""
+    found = {spare(header, "BurnedInAnnotation") for header in headers}
+    return "YES" if "YES" in found else "NO" if found == {"NO"} else None

@@ -71,11 +71,16 @@ def numbers(header: Dataset, keyword: str) -> tuple[float, ...]:
     return found if all(map(math.isfinite, found)) else ()
 
 
-def code_string(header: Dataset, keyword: str) -> str | None:
-    """Return the first value of a code string if it is one (CS, PS3.5 6.2)."""
+def code_strings(header: Dataset, keyword: str) -> tuple[str, ...]:
+    """Return the values of a code string (CS, PS3.5 6.2); none where one of them is none."""
     value = value_of(header, keyword)
-    text = str(value[0] if isinstance(value, MutableSequence) and value else value or "").strip()
-    return text if 0 < len(text) <= _LENGTH["CS"] and _FORM["CS"].fullmatch(text) else None
+    texts = tuple(str(one or "").strip() for one in (value if isinstance(value, MutableSequence) else [value]))
+    return texts if all(0 < len(one) <= _LENGTH["CS"] and _FORM["CS"].fullmatch(one) for one in texts) else ()
+
+
+def code_string(header: Dataset, keyword: str) -> str | None:
+    """Return the first value of a code string, None where there is none or one is not valid."""
+    return next(iter(code_strings(header, keyword)), None)
 
 
 def _checked(header: Dataset, keyword: str) -> tuple[str, bool]:

@@ -16,6 +16,7 @@ from ..model import Task
 from ..model_folder import LoadedModel
 from ..session import Answer
 from ..sources.refusal import quiet
+from .dicom_source import source_of
 from .object_record import ObjectRecord
 from .staging import Staging
 from .writer import Writer
@@ -96,6 +97,7 @@ class DicomWriter(Writer):
     def close(self) -> None:
         """Publish the objects; then `WriterError` if an answer has none and should."""
         self._files.publish()
+        source_of.cache_clear()  # what it holds may be a patient's files in a temporary folder
         if self._failed:
             named = "; ".join(self._failed[:_NAMED])
             more = f"; and {len(self._failed) - _NAMED} more" if len(self._failed) > _NAMED else ""
@@ -105,6 +107,7 @@ class DicomWriter(Writer):
     def discard(self) -> None:
         """Remove what was begun."""
         self._files.discard()
+        source_of.cache_clear()
 
     @property
     def notes(self) -> tuple[str, ...]:

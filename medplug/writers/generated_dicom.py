@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
@@ -14,7 +13,7 @@ from ..model import Task
 from ..model_folder import LoadedModel
 from ..result import Generated, Result
 from ..session import Answer
-from .dicom_identity import encoded, uid
+from .dicom_identity import encoded, named_by_content, uid
 from .dicom_text import long_string
 from .secondary_capture import new_capture
 from .staging import Staging
@@ -69,7 +68,7 @@ def _staging(folder: Path) -> Staging:
 
 
 def secondary_captures(result: Result, loaded: LoadedModel) -> Iterator[FileDataset]:
-    """Yield one instance for each slice of a generated image. UIDs follow from the weights, the seed and the pixels."""
+    """Yield one instance for each slice of a generated image. UIDs follow from the content."""
     made = generated(result)
     planes = slices(made.image)
     for number, pixels in enumerate(planes, start=1):
@@ -77,8 +76,6 @@ def secondary_captures(result: Result, loaded: LoadedModel) -> Iterator[FileData
 
 
 def _instance(made: Generated, pixels: NDArray[np.uint8], number: int, loaded: LoadedModel) -> FileDataset:
-    from pydicom.uid import UID
-
     model = f"{loaded.model.name} {loaded.model.version}"
     origin = [model, loaded.reference.weights_sha256 if loaded.reference else "fresh", str(made.seed)]
     volume = made.image.ndim == 4
@@ -89,8 +86,6 @@ def _instance(made: Generated, pixels: NDArray[np.uint8], number: int, loaded: L
     ds.PatientComments = NOTICE
     ds.StudyInstanceUID = uid("generated study", *origin)
     ds.SeriesInstanceUID = uid("generated series", *origin, *([str(made.index)] if volume else []))
-    ds.SOPInstanceUID = uid("generated instance", *origin, str(made.index), str(number), _digest(pixels))
-    ds.file_meta.MediaStorageSOPInstanceUID = UID(ds.SOPInstanceUID)
     ds.StudyDate, ds.StudyTime = _DATE, _TIME
     ds.SeriesDate, ds.SeriesTime = _DATE, _TIME
     ds.ContentDate, ds.ContentTime = _DATE, _TIME
@@ -102,9 +97,5 @@ def _instance(made: Generated, pixels: NDArray[np.uint8], number: int, loaded: L
     ds.InstanceNumber = number
     ds.ManufacturerModelName = long_string(model)
     ds.Laterality = ""
+    named_by_content(ds, "generated instance")
     return ds
-
-
-def _digest(pixels: NDArray[np.uint8]) -> str:
-    """Another machine may round the network differently, and two images must never share a UID."""
-    return hashlib.sha256(pixels.tobytes()).hexdigest()

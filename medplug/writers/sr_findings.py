@@ -53,8 +53,15 @@ class Findings:
         return self._group("anomaly", private(ANOMALOUS, "label"), [measured], prediction.anomalous)
 
     def _number(self, name: str, value: float) -> Any:
+        from highdicom import sr
+
         measured = self._measurement(private(name, "value"), value, concept("1", "UCUM", "no units"))
-        return self._group(name, private(name, "value"), [measured], None)
+        return sr.MeasurementsAndQualitativeEvaluations(
+            tracking_identifier=self._tracking(name),
+            algorithm_id=self._algorithm(),
+            measurements=[measured],
+            source_images=self._source_images(),
+        )
 
     def _outlined(self, prediction: Segmentation, number: int) -> Any:
         """A region: as a segment where it is stored as one, with its size in mm, or in pixels without a spacing."""
@@ -64,7 +71,7 @@ class Findings:
         measured = [self._extent(covered)]
         frames = self.segmentation.frames.get(label, ()) if self.segmentation is not None else ()
         if not frames:
-            return self._group(label, kind, measured, None)
+            return self._group(label, kind, measured, covered > 0)
         return self._segment(label, kind, measured, number, frames)
 
     def _extent(self, covered: int) -> Any:
@@ -107,16 +114,15 @@ class Findings:
         from highdicom import sr
         from pydicom.sr.codedict import codes
 
-        evaluations = None
-        if verdict is not None:
-            presence = concept("705057003", "SCT", "Presence")
-            evaluations = [sr.QualitativeEvaluation(presence, codes.SCT.Present if verdict else codes.SCT.Absent)]
+        undecided = concept("373068000", "SCT", "Undetermined")
+        said = {True: codes.SCT.Present, False: codes.SCT.Absent, None: undecided}[verdict]
         return sr.MeasurementsAndQualitativeEvaluations(
             tracking_identifier=self._tracking(label),
-            finding_type=kind,
+            # Who lists the findings of a study must not meet one that was not found, or not decided.
+            finding_type=kind if verdict else None,
             algorithm_id=self._algorithm(),
             measurements=measured,
-            qualitative_evaluations=evaluations,
+            qualitative_evaluations=[sr.QualitativeEvaluation(kind, said)],
             source_images=self._source_images(),
         )
 

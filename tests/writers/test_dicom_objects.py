@@ -169,9 +169,8 @@ def test_a_report_gives_each_label_its_code_probability_verdict_and_frame(tmp_pa
     assert complaints(file) == []
     report = hd.sr.srread(file)
     coded, private = report.content.get_image_measurement_groups()
-    assert coded.finding_type == hd.sr.CodedConcept("60046008", "SCT", "Pleural effusion")
-    assert private.finding_type.scheme_designator == "99MEDPLUG"
-    assert private.finding_type.meaning == "Größe   大"
+    effusion = hd.sr.CodedConcept("60046008", "SCT", "Pleural effusion")
+    assert (coded.finding_type, private.finding_type) == (effusion, None)
     for group, value in zip((coded, private), answer.result.prediction.probabilities.values()):
         [measured] = group.get_measurements()
         assert measured.name.meaning == "Probability"
@@ -179,8 +178,10 @@ def test_a_report_gives_each_label_its_code_probability_verdict_and_frame(tmp_pa
         assert group.tracking_identifier.startswith("halves: ")
         assert group.source_images[0].referenced_sop_instance_uid == dcmread(path).SOPInstanceUID
     [verdict] = coded.get_qualitative_evaluations()
-    assert (verdict.name.meaning, verdict.value.meaning) == ("Presence", "Present")
-    assert private.get_qualitative_evaluations() == []  # it has no operating point
+    assert (verdict.name, verdict.value.meaning) == (effusion, "Present")
+    [undecided] = private.get_qualitative_evaluations()
+    assert (undecided.name.scheme_designator, undecided.name.meaning) == ("99MEDPLUG", "Größe   大")
+    assert undecided.value.meaning == "Undetermined"  # it has no operating point
     algorithm = {str(item.ConceptNameCodeSequence[0].CodeMeaning): item.TextValue for item in texts(report)}
     assert algorithm["Algorithm Name"] == "halves"
     assert algorithm["Algorithm Version"] == "1.0"

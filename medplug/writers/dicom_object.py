@@ -174,19 +174,20 @@ def _name_dimensions(dataset: Dataset) -> None:
 def _refer(dataset: Dataset, source: DicomSource) -> None:
     """Replace every reference to a stand-in by one to its frame."""
     frames = {_placeholder(index): frame for index, frame in enumerate(source.frames)}
-    for item in _items(dataset):
-        for element in [element for element in item if element.VR == "SQ"]:
-            if any(str(one.get("ReferencedSOPInstanceUID")) in frames for one in element.value):
-                element.value = _referring(element.value, frames)
+    for holder, keyword in _references(dataset):
+        if any(str(one.get("ReferencedSOPInstanceUID")) in frames for one in holder.get(keyword, ())):
+            setattr(holder, keyword, _referring(holder[keyword].value, frames))
 
 
-def _items(dataset: Dataset) -> Iterator[Dataset]:
-    """A dataset and all that lies in it."""
-    yield dataset
-    for element in dataset:
-        if element.VR == "SQ":
-            for item in element.value:
-                yield from _items(item)
+def _references(dataset: Dataset) -> Iterator[tuple[Dataset, str]]:
+    """Where highdicom refers to source images: the object, its Common Instance Reference, and each of its frames."""
+    yield dataset, "SourceImageSequence"
+    for series in dataset.get("ReferencedSeriesSequence", ()):
+        yield series, "ReferencedInstanceSequence"
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for frame in dataset.get(keyword, ()):
+            for derivation in frame.get("DerivationImageSequence", ()):
+                yield derivation, "SourceImageSequence"
 
 
 def _referring(items: Any, frames: dict[str, SourceFrame]) -> list[Dataset]:

@@ -84,10 +84,25 @@ def _report(origin: Origin, findings: Findings) -> Dataset:
         observation_context=ObservationContext(observer_device_context=ObserverContext(codes.DCM.Device, observer)),
         procedure_reported=codes.SCT.Imaging,
         imaging_measurements=findings.groups(),
-        referenced_images=_library(origin) or None,
+        referenced_images=[library[0]] if (library := _library(origin)) else None,
     )
     item: Dataset = report[0]
+    if library:
+        _add_to_library(item, library[1:])
     return item
+
+
+def _add_to_library(report: Dataset, others: Sequence[Dataset]) -> None:
+    """List the other images beside the first, whose descriptors hold for all: highdicom repeats them, at a price."""
+    from highdicom.sr import CodedConcept, ImageContentItem
+    from pydicom.sr.codedict import codes
+
+    [library] = [one for one in report.ContentSequence if one.ConceptNameCodeSequence[0] == codes.DCM.ImageLibrary]
+    group = library.ContentSequence[0].ContentSequence
+    name = CodedConcept("260753009", "SCT", "Source")
+    group.extend(
+        ImageContentItem(name, ds.SOPClassUID, ds.SOPInstanceUID, relationship_type="CONTAINS") for ds in others
+    )
 
 
 def _evidence(origin: Origin, segmentation: WrittenSegmentation | None) -> list[Dataset]:

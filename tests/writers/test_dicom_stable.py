@@ -13,6 +13,7 @@ from writers.studies import answered, written
 
 import medplug
 from medplug.errors import WriterError
+from medplug.writers import dicom_identity
 from medplug.writers.object_record import ObjectRecord
 
 TESTS = Path(__file__).resolve().parent.parent
@@ -138,6 +139,24 @@ def test_the_dates_of_an_object_are_those_of_its_first_making(tmp_path):
                 dataset.ContentDate,
                 dataset.ContentTime,
             )
+
+
+def test_a_file_is_encoded_once_and_is_what_encoding_it_again_gives(tmp_path, monkeypatch):
+    encode, made, encodings = dicom_identity.encoded, [], []
+    monkeypatch.setattr(dicom_identity, "encoded", lambda dataset: encodings.append(1) or encode(dataset))
+
+    def watched(dataset, record):
+        content = dicom_identity.finished(dataset, record)
+        made.append((content, encode(dataset)))
+        return content
+
+    for module in ("dicom_seg", "dicom_sr", "dicom_capture"):
+        monkeypatch.setattr(f"medplug.writers.{module}.finished", watched)
+    written(tmp_path / "out", *answered(studies.Outlines(), studies.ct(tmp_path)))
+
+    assert len(made) == len(encodings) == 4
+    for patched, again in made:
+        assert patched == again
 
 
 def test_one_digest_has_one_moment(tmp_path):

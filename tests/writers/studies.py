@@ -180,11 +180,43 @@ def angiography(folder):
     return saved(dataset, folder / "xa.dcm")
 
 
-def enhanced(folder):
-    """An enhanced MR of ten frames."""
-    source = Path(enhanced.data) / "dicom-files" / "files" / "pydicom-data" / "emri_small.dcm"
-    shutil.copy(source, folder / "enhanced.dcm")
-    return folder / "enhanced.dcm"
+def old_frames(folder):
+    """A real MR of ten frames, without functional groups."""
+    source = Path(old_frames.data) / "dicom-files" / "files" / "pydicom-data" / "emri_small.dcm"
+    shutil.copy(source, folder / "old.dcm")
+    return folder / "old.dcm"
+
+
+def reordered(folder, order=(8, 0, 4, 12, 16)):
+    """An enhanced CT: oblique frames with functional groups, not in the order of their places."""
+    directions, planes = turned(), []
+    dataset = small(
+        SOPClassUID="1.2.840.10008.5.1.4.1.1.2.1",
+        NumberOfFrames=len(order),
+        **dict.fromkeys(("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness")),
+        **dict.fromkeys(("RescaleSlope", "RescaleIntercept")),
+    )
+    measures, orientation, transform = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, measures.SliceThickness = [0.8, 0.7], 5
+    orientation.ImageOrientationPatient = [round(float(v), 8) for v in (*directions[:, 0], *directions[:, 1])]
+    transform.RescaleSlope, transform.RescaleIntercept, transform.RescaleType = 1, -100, "HU"
+    shared = Dataset()
+    shared.PixelMeasuresSequence, shared.PlaneOrientationSequence = [measures], [orientation]
+    shared.PixelValueTransformationSequence = [transform]
+    dataset.SharedFunctionalGroupsSequence, dataset.PerFrameFunctionalGroupsSequence = [shared], []
+    for height in order:
+        pixels = np.full((24, 20), 10 * height, "<i2")
+        pixels[2 + height // 2 : 6 + height // 2, 3:9] = 1000 + height
+        planes.append(pixels)
+        position, content, frame = Dataset(), Dataset(), Dataset()
+        place = np.array([-40, 12.5, 7.25]) + directions[:, 2] * height * 1.25
+        position.ImagePositionPatient = [round(float(v), 6) for v in place]
+        content.StackID, content.InStackPositionNumber = "1", height // 4 + 1
+        frame.PlanePositionSequence, frame.FrameContentSequence = [position], [content]
+        dataset.PerFrameFunctionalGroupsSequence.append(frame)
+    dataset.Rows, dataset.Columns = 24, 20
+    dataset.PixelData = np.stack(planes).tobytes()
+    return saved(dataset, folder / "reordered.dcm")
 
 
 SOURCES = {  # a source, and how the models are asked about it
@@ -196,8 +228,10 @@ SOURCES = {  # a source, and how the models are asked about it
     "one oblique slice": (lambda folder: next(iter(sorted(oblique(folder).iterdir()))), lambda model: model),
     "frames of angiography": (angiography, of_frames),
     "volume of angiography": (angiography, of_volumes),
-    "enhanced volume": (enhanced, of_volumes),
-    "enhanced frames": (enhanced, of_frames),
+    "volume of old frames": (old_frames, of_volumes),
+    "old frames": (old_frames, of_frames),
+    "enhanced volume": (reordered, of_volumes),
+    "enhanced frames": (reordered, of_frames),
 }
 TASKS = {"segmentation": Outlines, "classification": Sides, "anomaly": Spots, "regression": Bright}
 WRITERS = [name for name in builtin() if name.startswith("dicom-")]
@@ -205,7 +239,7 @@ WRITERS = [name for name in builtin() if name.startswith("dicom-")]
 
 def source_and_model(source, task, folder, test_data):
     """The path of a source, and the model of a task that is asked about it."""
-    enhanced.data = test_data
+    old_frames.data = test_data
     make, asked = SOURCES[source]
     folder.mkdir(parents=True, exist_ok=True)
     return make(folder), asked(TASKS[task])()

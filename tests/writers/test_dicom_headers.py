@@ -1,10 +1,14 @@
 """Headers that are broken, incomplete or hostile cost their own object alone, and nothing of them is guessed."""
 
+import io
 import logging
 
 import numpy as np
 import pytest
-from pydicom import dcmread
+from PIL import Image as Picture
+from pydicom import Dataset, dcmread
+from pydicom.encaps import encapsulate
+from pydicom.uid import JPEGBaseline8Bit
 from writers import studies
 from writers.studies import answered, complaints, saved, small, written
 
@@ -170,3 +174,68 @@ def test_a_map_that_was_not_asked_for_is_missed_in_a_sentence(tmp_path):
     assert summary.notes == (
         "dicom-map: 1 answer has no object: there is no map without an explanation: add --explain",
     )
+
+
+def test_a_file_that_holds_another_instance_by_now_gets_no_object(tmp_path):
+    path = saved(small(), tmp_path / "in" / "image.dcm")
+    session, found = answered(studies.Sides(), path)
+    saved(small(PatientID="OTHER", SOPInstanceUID="1.2.3.4"), path)
+
+    with pytest.raises(WriterError, match=r"in/image\.dcm: holds another instance than the one that was analysed"):
+        written(tmp_path / "out", session, found, ["dicom-sr"])
+
+    assert not list(tmp_path.rglob("out/**/*.dcm"))
+
+
+@pytest.mark.parametrize("stated", ["YES", "NO", None])
+def test_a_capture_says_of_burned_in_names_what_its_source_says(tmp_path, stated):
+    [capture] = objects(tmp_path, small(BurnedInAnnotation=stated))["dicom-capture"]
+
+    assert dcmread(capture).get("BurnedInAnnotation") == stated
+
+
+def test_lossy_compression_is_told_on_with_every_ratio_and_method(tmp_path):
+    methods = ["ISO_10918_1", "ISO_15444_1"]
+    lossy = {
+        "LossyImageCompression": "01",
+        "LossyImageCompressionRatio": [12.5, 9],
+        "LossyImageCompressionMethod": methods,
+    }
+
+    files = objects(tmp_path, small(**lossy))
+
+    for name in ("dicom-map", "dicom-capture"):
+        [file] = files[name]
+        made = dcmread(file)
+        assert (made.LossyImageCompression, list(made.LossyImageCompressionRatio)) == ("01", [12.5, 9])
+        assert list(made.LossyImageCompressionMethod) == methods
+        assert complaints(file) == []
+
+
+def test_a_lossy_transfer_syntax_is_told_on_where_the_header_is_silent(tmp_path):
+    source = small(LossyImageCompression=None)
+    picture = np.clip(source.pixel_array // 8, 0, 255).astype(np.uint8)
+    stream = io.BytesIO()
+    Picture.fromarray(picture).save(stream, "JPEG")
+    source.BitsAllocated = source.BitsStored = 8
+    source.HighBit, source.PixelRepresentation = 7, 0
+    source.PixelData = encapsulate([stream.getvalue()])
+    source["PixelData"].VR = "OB"
+    source.file_meta.TransferSyntaxUID = JPEGBaseline8Bit
+
+    files = objects(tmp_path, source)
+
+    assert {dcmread(files[name][0]).LossyImageCompression for name in ("dicom-map", "dicom-capture")} == {"01"}
+
+
+def test_codes_of_a_deidentification_are_told_on_in_words(tmp_path):
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator = "113100", "DCM"
+    code.CodeMeaning = "Basic Application Confidentiality Profile"
+    source = small(PatientIdentityRemoved="YES", DeidentificationMethodCodeSequence=[code])
+
+    [report] = objects(tmp_path, source)["dicom-sr"]
+
+    made = dcmread(report)
+    assert (made.PatientIdentityRemoved, made.DeidentificationMethod) == ("YES", code.CodeMeaning)
+    assert complaints(report) == []

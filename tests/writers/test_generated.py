@@ -12,6 +12,7 @@ from pydicom.pixels import pixel_array
 from writers.runs import Rings, answers, write
 
 import medplug
+from medplug.writers import generated_dicom
 from medplug.writers.generated_dicom import GeneratedDicom
 from medplug.writers.generated_png import GeneratedPng
 
@@ -130,3 +131,14 @@ def test_nothing_is_visible_after_an_error(tmp_path, kind):
         break_off()
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_other_words_in_an_object_are_another_object(monkeypatch):
+    session, found = answers(Rings(), 1)
+    first, again = (next(generated_dicom.secondary_captures(found[0].result, session.loaded)) for _ in range(2))
+    monkeypatch.setattr(generated_dicom, "NOTICE", "SYNTHETIC")
+
+    other = next(generated_dicom.secondary_captures(found[0].result, session.loaded))
+
+    assert first.SOPInstanceUID == again.SOPInstanceUID == first.file_meta.MediaStorageSOPInstanceUID
+    assert other.SOPInstanceUID != first.SOPInstanceUID

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,18 @@ Range = tuple[int, int]
 """The lowest and the highest stored value that is padding."""
 
 
-def measured(pixels: Pixels, padding: Range) -> Pixels:
-    """The pixels that are no padding, [n]; all of them where there are no others."""
+def measured(pixels: Pixels, padding: Range, percents: Sequence[float]) -> tuple[Pixels, list[float]]:
+    """Pixels of the same shape, and percentiles of them that are those of the pixels without padding.
+
+    Padding takes the lowest of the other values, and the percentiles count from above it.
+    """
     padded = _padded(pixels, padding)
-    return pixels if padded.all() else pixels[~padded]
+    count = int(padded.sum())
+    if count in (0, pixels.size):
+        return pixels, list(percents)
+    last = pixels.size - 1
+    moved = [100 * (count + percent / 100 * (last - count)) / last for percent in percents]
+    return np.where(padded, pixels[~padded].min(), pixels), moved
 
 
 def filled(pixels: Pixels, padding: Range, shade: Callable[[float], float]) -> Pixels:

@@ -183,10 +183,11 @@ def _between(low: float, high: float) -> Curve:
 
 def percentile_range(values: Percentiles, image: Image, pixels: Pixels) -> tuple[float, float]:
     """Return the two percentiles in modality units, over all channels; padding takes no part."""
+    wanted = [values.low, values.high]
     if image.values.padding is not None:
-        pixels = measured(pixels, image.values.padding)
+        pixels, wanted = measured(pixels, image.values.padding, wanted)
     try:
-        stored = np.array(_kernels.percentiles(pixels, [values.low, values.high]), np.float64)
+        stored = np.array(_kernels.percentiles(pixels, wanted), np.float64)
     except ValueError as error:
         raise PreprocessingError(f"the percentiles of this image cannot be taken: {error}") from error
     low, high = sorted(to_modality(image.values, stored).tolist())

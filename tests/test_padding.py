@@ -59,6 +59,18 @@ def test_padding_takes_no_part_in_percentiles(padded):
     assert percentile_range(Percentiles(0, 100), image, image.read()) == (100, 500)
 
 
+@pytest.mark.parametrize("shape", [(37, 41), (1100, 1100)])
+def test_percentiles_are_those_of_the_other_pixels_however_many(padded, shape):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(-1000, 1000, shape).astype(np.int16)
+    pixels[rng.random(shape) < 0.3] = -2000
+    image = padded(pixels, padding=(-2000, -2000)).image
+
+    found = percentile_range(Percentiles(0.5, 97.3), image, image.read())
+
+    np.testing.assert_allclose(found, np.percentile(pixels[pixels != -2000], [0.5, 97.3]), atol=1e-6)
+
+
 def test_the_neighbours_of_padding_are_mixed_with_background_and_not_with_its_value(padded):
     pixels = np.full((8, 8), 1000, np.int16)
     pixels[:, :3] = -2000

@@ -120,6 +120,20 @@ def test_an_archive_that_is_down_delays_and_loses_nothing(pacs, tmp_path):
     there_once(orthanc, uid)
 
 
+def test_a_series_that_waits_for_the_listener_is_sent_although_orthanc_was_stopped(pacs, tmp_path):
+    orthanc, listener = pacs
+    uid = study(tmp_path)
+    listener.kill()
+    put(orthanc, tmp_path)
+    wait_until(lambda: list((orthanc.folder / "storage" / "medplug-pending").iterdir()), 20, "a complete series")
+
+    orthanc.stop()
+    orthanc.start()
+    listener.start()
+
+    there_once(orthanc, uid)
+
+
 @pytest.mark.timeout(240)
 def test_ten_kills_at_random_moments_lose_nothing_and_double_nothing(pacs, tmp_path):
     orthanc, listener = pacs

@@ -274,8 +274,10 @@ def test_tls_both_ways_lets_in_who_shows_a_certificate_and_nobody_else(listener,
         f"{address}?ca={certificates}/ca.pem&cert={certificates}/stranger.pem&key={certificates}/stranger.key",
         listener.url,  # speaks no TLS
     ):
+        begun = time.monotonic()
         with pytest.raises(NodeError):
             dimse.echo(Address.parse(who))
+        assert time.monotonic() - begun < 5
     for one in silent:
         one.close()
     dimse.echo(Address.parse(f"{address}?{shown}"))

@@ -14,11 +14,11 @@ from typing import TypeVar
 from .. import state
 from ..errors import CallError
 from ..nodes import dicomweb, dimse
+from ..nodes.needs import needs
 from .answering import Answering, load_models
 from .config import ListenConfig
 from .delivering import Delivering
 from .ledger import Ledger, Line
-from .receiver import Receiver
 from .spool import Spool
 
 _LOG = logging.getLogger("medplug.pacs")
@@ -32,6 +32,9 @@ def listen(config: ListenConfig, stop: threading.Event) -> None:
     """
     os.environ[state.ENVIRONMENT] = str(config.state)  # the writers' record lies beside the queue
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+    needs("pynetdicom")
+    from .receiver import Receiver
+
     spool = _opened(Spool, config.state)
     with spool.alone(), ExitStack() as ending:
         ending.callback(spool.ledger.close)

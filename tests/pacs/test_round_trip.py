@@ -100,6 +100,7 @@ def test_results_stand_beside_their_study_once_also_after_a_second_run(pacs, tmp
     listener.stop()
     for file in (listener.folder / "state").glob("queue.sqlite*"):
         file.unlink()
+    listener.send_to = orthanc.web_url  # from here on by STOW-RS
     listener.start()
     assert {one.refused for one in send(tmp_path, listener.url)} == {None}
     wait_until(lambda: listener.log.count("a result was delivered") >= 8, 40, "delivery")

@@ -36,7 +36,7 @@ def shared(site, tmp_path_factory) -> Iterator[Listener]:
     made = Listener(
         tmp_path_factory.mktemp("shared"), site, "dimse://ARCHIVE@127.0.0.1:1", choice(site, bright=["dicom-seg"])
     )
-    made.more = "[limits]\nsilent_seconds = 3\nassociations = 4"
+    made.more = "[limits]\nsilent_seconds = 3\nassociations = 4\ninstance_mib = 1"
     made.start()
     yield made
     assert made.stop() == 0, made.log
@@ -238,6 +238,19 @@ def test_silence_and_half_sent_and_endless_pdus_do_not_stop_service(shared):
             while silent[-1].recv(1000):
                 continue
     dimse.echo(Address.parse(shared.url))
+
+
+def test_an_instance_that_is_larger_than_it_may_be_is_cut_off(shared, tmp_path):
+    study(tmp_path)
+    dataset = dcmread(tmp_path / "0000.dcm")
+    dataset.Rows, dataset.Columns, dataset.PixelData = 1024, 1024, bytes(2 << 20)
+    dataset.save_as(tmp_path / "0000.dcm")
+
+    with pytest.raises(NodeError, match="broke off"):
+        refusals(tmp_path, shared.url)
+
+    dimse.echo(Address.parse(shared.url))
+    assert list((shared.folder / "state" / "work").iterdir()) == []
 
 
 @pytest.fixture(scope="session")

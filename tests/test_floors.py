@@ -15,7 +15,7 @@ import medplug
 PROJECT = Path(__file__).resolve().parent.parent
 
 FLOORS = {
-    0: "_kernels errors case result state",
+    0: "_kernels errors case result state temporary",
     1: "geometry geometry_steps preprocessing augmentation padding tone plan model selection nodes",
     2: "hookspecs installed plugin_contract plugins sources",
     3: "model_folder pipeline batching devices golden operating explain decoded session dataset figures",

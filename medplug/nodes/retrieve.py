@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..errors import NodeError
+from ..temporary import TemporaryFolder
 from .address import KEYS, Address, is_uid
 
 
-class _Folder:
-    """A temporary folder that lives as long as somebody holds this."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="medplug-"))
-        weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
-
+class _Folder(TemporaryFolder):
     def file(self, uid: str) -> Path:
         """The file of an instance; what a node sends never names a path."""
         return self.path / f"{hashlib.sha256(uid.encode()).hexdigest()[:32]}.dcm"
@@ -31,20 +23,12 @@ class _Folder:
 class Retrieved:
     """The files of a study and their names, NODE/STUDY/SERIES/INSTANCE, in that order; `missing` did not come.
 
-    The files are there as long as this is, or a reader that they are kept for.
+    The files are there as long as somebody holds `folder`.
     """
 
     folder: object
     files: tuple[tuple[Path, str], ...]
     missing: tuple[str, ...]
-
-    def keep_for(self, reader: object) -> None:
-        """Keep the files as long as `reader` lives, which reads pixels from one of them."""
-        weakref.finalize(reader, _keep, self.folder)
-
-
-def _keep(folder: object) -> None:
-    """Nothing: it is enough that the folder was held until now."""
 
 
 def retrieve(url: str) -> Retrieved:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 import weakref
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from ..errors import SourceError
+from ..temporary import TemporaryFolder
 from .refusal import MAX_IMAGE_BYTES, clean
 
 _MAX_MEMBERS = 200_000
@@ -23,29 +21,13 @@ _ENCRYPTED = 0x1  # APPNOTE.TXT 4.4.4
 _CHUNK_BYTES = 2**20
 
 
-class Folder:
-    """A temporary folder that only its owner may enter; removed when nothing that was unpacked into it is left."""
-
-    def __init__(self) -> None:
-        self.path = Path(tempfile.mkdtemp(prefix="medplug-"))
-        weakref.finalize(self, shutil.rmtree, str(self.path), ignore_errors=True)
-
-
 class Unpacked:
     """A member as a file of a name of our own; removed when nothing that was read from it is left."""
 
-    def __init__(self, folder: Folder, number: int, suffix: str) -> None:
+    def __init__(self, folder: TemporaryFolder, number: int, suffix: str) -> None:
         self._folder = folder  # which lives as long
         self.path = folder.path / f"{number:06}{suffix}"
         weakref.finalize(self, self.path.unlink, missing_ok=True)
-
-    def keep_for(self, reader: object) -> None:
-        """Keep the file as long as `reader` lives, which reads pixels from it."""
-        weakref.finalize(reader, _keep, self)
-
-
-def _keep(unpacked: Unpacked) -> None:
-    """Nothing: it is enough that the file was held until now."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +39,7 @@ class Member:
     entry: zipfile.ZipInfo
     refusal: str | None
 
-    def unpack(self, folder: Folder, number: int) -> Unpacked:
+    def unpack(self, folder: TemporaryFolder, number: int) -> Unpacked:
         """Inflate into `folder`. Raises `SourceError`, or what zipfile raises for a damaged member."""
         if self.refusal is not None:
             raise SourceError("unreadable", f"{self.name}: {self.refusal}")

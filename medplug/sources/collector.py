@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from ..case import Case, CaseReference, Image, Unit
 from ..errors import CallError, MedplugError, NodeError, SourceError
-from ..nodes import Retrieved, is_address, retrieve
+from ..nodes import is_address, retrieve
 from ..result import Refused, Rejected
+from ..temporary import TemporaryFolder, keep
 from .ahead import made_ahead
-from .archive import Folder, Member, Unpacked, members
+from .archive import Member, members
 from .one_file import Head, file_cases, head_ahead, head_of, unknown
 from .refusal import clean, name_of, reading, refused, reject, skipped
 from .table import TableOptions, table_cases
@@ -123,15 +124,17 @@ class Collector:
             name = url.partition("?")[0]  # what follows may identify a patient
             yield reject(CaseReference(source=name), "unreadable", str(error))
             return
+        self._known_of += len(study.files)
         for path, name in study.files:
             if name not in self._seen:
                 self._seen.add(name)
-                yield from self._guarded(name, True, partial(self._instance, path, name, study))
+                yield from self._guarded(name, True, partial(self._instance, path, name, study.folder))
+            self._tell()
         for name in study.missing:
             yield reject(CaseReference(source=name), "unreadable", f"{name}: its archive does not give it")
 
-    def _instance(self, path: Path, name: str, study: Retrieved) -> Iterator[Found]:
-        return self._images(path, name, True, head_of(path, name), study)
+    def _instance(self, path: Path, name: str, held: object) -> Iterator[Found]:
+        return self._images(path, name, True, head_of(path, name), held)
 
     def _numbered(self, name: str) -> str:
         self._arrays += 1
@@ -194,15 +197,13 @@ class Collector:
         else:
             yield from self._images(path, name, walked, head)
 
-    def _images(
-        self, path: Path, name: str, walked: bool, head: Head, member: Unpacked | Retrieved | None = None
-    ) -> Iterator[Found]:
-        """The cases of one file; of a `member` of an archive of any kind, kept as long as its pixels may be read."""
+    def _images(self, path: Path, name: str, walked: bool, head: Head, held: object = None) -> Iterator[Found]:
+        """The cases of one file, and `held`, what it lies in, as long as its pixels may be read."""
         if isinstance(head.instance, SourceError):
             raise head.instance
         if head.instance is not None:
-            if member is not None:
-                member.keep_for(head.instance.file)
+            if held is not None:
+                keep(held, head.instance.file)
             if self._unit is Unit.SERIES:
                 self._instances.append(head.instance)
                 return
@@ -214,9 +215,9 @@ class Collector:
         if found is None:
             raise unknown(name, head.kind, walked=walked)
         for case in found:
-            if member is not None:
+            if held is not None:
                 for image in case.images.values():
-                    member.keep_for(image.read)
+                    keep(held, image.read)
             yield case
 
     def _archive(self, path: Path, name: str) -> Iterator[Found]:
@@ -225,14 +226,14 @@ class Collector:
         with archive:
             files = list(members(archive, name, path.stat().st_size))
             self._known_of += len(files)
-            folder = Folder()
+            folder = TemporaryFolder()
             for number, file in enumerate(files):
                 yield from self._guarded(file.name, True, partial(self._member, file, folder, number))
                 self._tell()
         if not files:
             yield skipped(name, "is an empty archive")
 
-    def _member(self, file: Member, folder: Folder, number: int) -> Iterator[Found]:
+    def _member(self, file: Member, folder: TemporaryFolder, number: int) -> Iterator[Found]:
         unpacked = file.unpack(folder, number)
         head = head_of(unpacked.path, file.name)
         yield from self._images(unpacked.path, file.name, True, head, unpacked)

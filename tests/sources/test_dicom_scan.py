@@ -202,10 +202,10 @@ def test_a_study_of_2000_files_is_indexed_in_less_time_than_pydicom_reads_its_he
         assert len({case.reference.sop_instance_uid for case in sources.read(study)}) == 2000
 
     best = dict.fromkeys((as_pydicom_does, by_series, by_instance), float("inf"))
-    for _ in range(3):  # in turn, and in time of the processor: whatever else the machine does falls on all
+    for _ in range(3):  # in turn, and the CPU's time of all threads: whatever else the machine does counts for none
         for work in best:
             begin = time.process_time()
             work()
             best[work] = min(best[work], time.process_time() - begin)
 
-    assert max(best[by_series], best[by_instance]) < 0.9 * best[as_pydicom_does], best
+    assert max(best[by_series], best[by_instance]) < 0.85 * best[as_pydicom_does], best

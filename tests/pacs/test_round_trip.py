@@ -100,6 +100,7 @@ def test_results_stand_beside_their_study_once_also_after_a_second_run(pacs, tmp
     listener.stop()
     for file in (listener.folder / "state").glob("queue.sqlite*"):
         file.unlink()
+    listener.send_to = orthanc.web_url  # from here on by STOW-RS
     listener.start()
     assert {one.refused for one in send(tmp_path, listener.url)} == {None}
     wait_until(lambda: listener.log.count("a result was delivered") >= 8, 40, "delivery")
@@ -118,6 +119,30 @@ def test_an_archive_that_is_down_delays_and_loses_nothing(pacs, tmp_path):
     put(orthanc, tmp_path)
 
     there_once(orthanc, uid)
+
+
+def test_a_series_that_arrives_or_waits_is_sent_although_orthanc_was_stopped(pacs, tmp_path):
+    orthanc, listener = pacs
+    uids = []
+    listener.kill()
+    storage = orthanc.folder / "storage"
+    for name in ("waiting", "arriving"):
+        before = set(orthanc.get("/series"))
+        uids.append(study(tmp_path / name))
+        put(orthanc, tmp_path / name)
+        [series] = set(orthanc.get("/series")) - before
+        noted = [
+            storage / "medplug-waiting" / series,
+            *([storage / "medplug-arriving" / series] * (name == "arriving")),
+        ]
+        wait_until(lambda noted=noted: any(file.exists() for file in noted), 20, f"a series that is {name}")
+
+    orthanc.stop()
+    orthanc.start()
+    listener.start()
+
+    for uid in uids:
+        there_once(orthanc, uid)
 
 
 @pytest.mark.timeout(240)

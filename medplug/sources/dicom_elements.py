@@ -36,7 +36,7 @@ KEYWORDS = (
     *("Modality", "SeriesDescription", "PatientID", "BodyPartExamined", "ViewPosition"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
-    *("PixelSpacing", "ImagerPixelSpacing", "ImageOrientationPatient"),
+    *("FrameOfReferenceUID", "PixelSpacing", "ImagerPixelSpacing", "ImageOrientationPatient"),
     *("RescaleSlope", "RescaleIntercept", "DoseGridScaling", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     *OWN_KEYWORDS,
     *("PresentationLUTShape", "PixelPaddingValue", "PixelPaddingRangeLimit"),

@@ -48,6 +48,7 @@ class Instance:
 
     file: PixelFile
     series: str
+    frame_of_reference: str | None
     reference: CaseReference
     patient: str | None
     image: Image
@@ -94,6 +95,7 @@ def _instance(path: str, name: str, header: Header) -> Instance:
     return Instance(
         file=PixelFile(path, name, described.frames, GreyPixels.of(header, described.stored, described.bits)),
         series=described.series,
+        frame_of_reference=described.frame_of_reference,
         reference=reference,
         patient=described.patient,
         image=described.image,
@@ -117,6 +119,7 @@ class _Described:
     meanings: tuple[ValueMeaning, ...]
     frame_marks: tuple[Marks, ...]
     series: str
+    frame_of_reference: str | None
     reference: CaseReference
     patient: str | None
     enhanced: bool
@@ -164,6 +167,7 @@ def _described(header: Header) -> _Described:
         meanings=meanings,
         frame_marks=frame_marks,
         series=str(stated(dataset, "SeriesInstanceUID") or ""),
+        frame_of_reference=uid_of(dataset, "FrameOfReferenceUID"),
         reference=CaseReference(
             source="",
             sop_class_uid=uid_of(dataset, "SOPClassUID"),

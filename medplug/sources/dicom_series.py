@@ -23,20 +23,24 @@ from .dicom_groups import beside_the_stack, volumes
 from .dicom_instance import Instance
 from .refusal import MAX_IMAGE_BYTES, reading, refused, skipped
 
+_Key = tuple[str | None, str | None, str, str]  # patient, study, series, and a multi-frame instance's own name
+
 
 def series_cases(instances: Iterable[Instance], tilt: Tilt = "refuse") -> Iterator[Case | Rejected]:
     """A case for every volume, or its refusal, by the first file of its series.
 
-    A multi-frame instance is a volume of its own; what lies beside a stack, as a localiser does, is skipped.
+    A multi-frame instance is a volume of its own; what lies beside a stack, as a localiser does, is skipped. A Series
+    Instance UID that two patients or studies share, against PS3.5 9, names a series in each.
     """
-    groups: dict[tuple[str, str], list[Instance]] = {}
+    groups: dict[_Key, list[Instance]] = {}
     for instance in instances:
         # Without a series UID, the files of a folder are the best guess at a series: the checks decide.
         folder = "" if instance.series else posixpath.dirname(instance.file.name)
         own = instance.file.name if instance.file.frames > 1 else ""
-        groups.setdefault((instance.series or folder, own), []).append(instance)
+        key = instance.patient, instance.reference.study_instance_uid, instance.series or folder, own
+        groups.setdefault(key, []).append(instance)
     taken: set[str] = set()
-    for (series, own), members in groups.items():
+    for (_, _, series, own), members in groups.items():
         if own:
             try:
                 yield from cases(members[0], Unit.INSTANCE, tilt)
@@ -92,8 +96,7 @@ def _series_case(source: str, members: Sequence[Instance], tilt: Tilt) -> Case |
     except SourceError as error:
         return refused(reference, error)
     reference = msgspec.structs.replace(reference, resampled=resampled)
-    patients = {member.patient for member in members}
-    return Case(reference, {"image": image}, patient=patients.pop() if len(patients) == 1 else None)
+    return Case(reference, {"image": image}, patient=members[0].patient)
 
 
 def _stacked(members: Sequence[Instance], tilt: Tilt) -> tuple[Image, bool]:
@@ -106,6 +109,9 @@ def _stacked(members: Sequence[Instance], tilt: Tilt) -> tuple[Image, bool]:
         kinds = [(image.dtype.name, image.photometric, image.bits, image.modality) for image in (first, other)]
         if kinds[0] != kinds[1]:
             raise SourceError("values", f"its slices hold different values: {kinds[0]} and {kinds[1]}")
+    if len(frames := {member.frame_of_reference for member in members if member.frame_of_reference}) > 1:
+        # Positions in two frames of reference cannot be compared, PS3.3 C.7.4.1.
+        raise SourceError("geometry", f"no regular volume: its slices lie in {len(frames)} frames of reference")
     placed = stack([member.planes[0] for member in members], tilt)
     ordered = [members[i] for i in placed.order]
     shape = (len(ordered), *first.shape)

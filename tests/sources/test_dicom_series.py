@@ -135,6 +135,12 @@ STRAIGHT = [(0.0, 0.0, float(z)) for z in range(4)]
         ),
         (STRAIGHT, {"RescaleIntercept": 0, "RescaleSlope": [1, 1, 2, 1]}, "values", "different rescales"),
         (STRAIGHT, {"Modality": ["CT", "CT", "MR", "CT"]}, "values", "different values"),
+        (
+            STRAIGHT,
+            {"FrameOfReferenceUID": ["1.2.7", "1.2.7", "1.2.8", "1.2.8"]},
+            "geometry",
+            "its slices lie in 2 frames of reference",
+        ),
     ],
 )
 def test_slices_that_form_no_regular_volume_are_refused_with_the_reason(write_series, positions, elements, code, words):
@@ -180,6 +186,19 @@ def test_series_are_kept_apart_and_every_file_appears_once(write_series, write_d
         "1.2.3.5",
     ]
     assert len({case.reference.source for case in found}) == len(found) == 3
+
+
+@pytest.mark.parametrize(
+    "elements",
+    [{"PatientID": ["a"] * 3 + ["b"] * 3}, {"StudyInstanceUID": ["1.2.7"] * 3 + ["1.2.8"] * 3}],
+)
+def test_a_series_identifier_that_patients_or_studies_share_merges_none_of_them(write_series, elements):
+    one, other = sources.read(write_series([(0, 0, float(z)) for z in range(6)], **elements), Unit.SERIES)
+
+    assert one.image.read()[0, :, 0, 0].tolist() == [0, 1, 2]
+    assert other.image.read()[0, :, 0, 0].tolist() == [3, 4, 5]
+    assert one.reference.source != other.reference.source
+    assert [one.patient, other.patient] == (elements.get("PatientID") or ["patient-1"] * 6)[::3]
 
 
 def test_a_series_of_relative_and_absolute_paths_is_one_volume(write_series, monkeypatch):

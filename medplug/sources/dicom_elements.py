@@ -28,6 +28,14 @@ FRAME_MARKS = {
 
 FRAME_MARK_KEYWORDS = tuple(dict.fromkeys(keyword for group in FRAME_MARKS.values() for keyword in group))
 
+PHASE_KEYWORDS = frozenset(
+    (
+        *("TemporalPositionIndex", "TemporalPositionIdentifier", "EchoNumbers", "EchoTime", "EffectiveEchoTime"),
+        *("DiffusionBValue", "NominalPercentageOfCardiacPhase", "StackID"),
+    )
+)
+"""The marks by which slices never differ within one volume: how one was acquired may, in two passes, say."""
+
 OWN_KEYWORDS = ("SOPInstanceUID", "ImagePositionPatient", *MARK_KEYWORDS)
 """The elements that may differ from slice to slice of a series."""
 

@@ -17,7 +17,7 @@ from ..errors import SourceError
 from .dicom_elements import FRAME_MARK_KEYWORDS
 from .dicom_evened import evened
 from .dicom_geometry import Tilt, stack
-from .dicom_groups import volumes
+from .dicom_groups import check_one_acquisition, volumes
 from .dicom_instance import Instance
 from .dicom_pixels import PixelReader
 from .refusal import reading
@@ -49,8 +49,11 @@ def _volumes(instance: Instance, tilt: Tilt) -> Iterator[tuple[str, Image, bool]
         yield instance.file.name, _volume(instance, tuple(frames)), False
         return
     for group in volumes(instance.planes, instance.frame_marks, FRAME_MARK_KEYWORDS):
+        planes = [instance.planes[n] for n in group.slices]
         try:
-            placed = stack([instance.planes[n] for n in group.slices], tilt)
+            placed = stack(planes, tilt)
+            if placed.places is not None:
+                check_one_acquisition(planes, [instance.frame_marks[n] for n in group.slices], FRAME_MARK_KEYWORDS)
         except SourceError as error:
             raise SourceError(error.code, f"{error}; read it frame by frame") from None
         image = _volume(instance, tuple(group.slices[n] for n in placed.order))

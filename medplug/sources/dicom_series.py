@@ -19,7 +19,7 @@ from .dicom_elements import MARK_KEYWORDS
 from .dicom_evened import evened
 from .dicom_file import cases, common_meaning, marked
 from .dicom_geometry import Tilt, stack
-from .dicom_groups import beside_the_stack, volumes
+from .dicom_groups import beside_the_stack, check_one_acquisition, volumes
 from .dicom_instance import Instance
 from .refusal import MAX_IMAGE_BYTES, reading, refused, skipped
 
@@ -112,7 +112,10 @@ def _stacked(members: Sequence[Instance], tilt: Tilt) -> tuple[Image, bool]:
     if len(frames := {member.frame_of_reference for member in members if member.frame_of_reference}) > 1:
         # Positions in two frames of reference cannot be compared, PS3.3 C.7.4.1.
         raise SourceError("geometry", f"no regular volume: its slices lie in {len(frames)} frames of reference")
-    placed = stack([member.planes[0] for member in members], tilt)
+    planes = [member.planes[0] for member in members]
+    placed = stack(planes, tilt)
+    if placed.places is not None:
+        check_one_acquisition(planes, [member.marks for member in members], MARK_KEYWORDS)
     ordered = [members[i] for i in placed.order]
     shape = (len(ordered), *first.shape)
     if first.channels * first.dtype.itemsize * int(np.prod(shape)) > MAX_IMAGE_BYTES:

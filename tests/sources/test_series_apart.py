@@ -80,6 +80,87 @@ def test_slices_that_are_not_told_apart_clearly_are_refused(write_series, elemen
     assert len(rejected.reference.files) == 8
 
 
+def offset(shift, count=4):
+    """Two tables of `count` places, 5 mm apart, the second moved by `shift`."""
+    return [(0.0, 0.0, 5.0 * n + moved) for moved in (0, shift) for n in range(count)]
+
+
+@pytest.mark.parametrize("tilt", ["refuse", "correct"])
+@pytest.mark.parametrize("shift", [2.5, 1.0])
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"TemporalPositionIdentifier": [1] * 4 + [2] * 4, "AcquisitionNumber": [1] * 4 + [2] * 4},
+        {"EchoTime": ["4.6"] * 4 + ["30.1"] * 4},
+        {"DiffusionBValue": [0.0] * 4 + [1000.0] * 4},
+    ],
+)
+def test_phases_that_lie_between_each_other_are_never_one_volume(write_series, elements, shift, tilt):
+    folder = write_series(offset(shift), **elements)
+
+    one, other = sources.read(folder, Unit.SERIES, tilt=tilt)
+
+    assert one.image.read()[0, :, 0, 0].tolist() == [0, 1, 2, 3]
+    assert other.image.read()[0, :, 0, 0].tolist() == [4, 5, 6, 7]
+    assert one.image.spacing[0] == other.image.spacing[0] == 5
+    assert other.image.to_patient[2, 3] == shift
+    assert f":{next(iter(elements))}/" in other.reference.source
+
+
+def test_phases_between_each_other_that_repeat_are_parted_by_all_that_differs(write_series):
+    acquisitions, phases = ([1] * 4 + [2] * 4) * 2, [1] * 8 + [2] * 8
+    places = [place for shift in (0, 2.5) for place in offset(shift)[4:] * 2]
+    folder = write_series(places, AcquisitionNumber=acquisitions, TemporalPositionIndex=phases)
+
+    found = read(folder)
+
+    assert [case.image.read()[0, 0, 0, 0] for case in found] == [0, 8, 4, 12]
+    assert found[1].reference.source.endswith(":AcquisitionNumber/1,TemporalPositionIndex/2")
+
+
+def test_phases_with_few_slices_between_those_of_another_are_refused(write_series):
+    places = offset(2.5)
+    phases = [1, 1, 1, 1, 2, 2, 3, 2]
+
+    first, second, third = read(write_series(places, TemporalPositionIndex=phases))
+
+    assert isinstance(first, Case)
+    assert "uneven" in second.outcome.reason
+    assert "has 1 slices" in third.outcome.reason
+
+
+@pytest.mark.parametrize("keyword", ["AcquisitionNumber", "AcquisitionTime", "ImageType", "TriggerTime"])
+def test_slices_acquired_in_two_passes_are_one_volume_and_nothing_is_made_between_uneven_ones(write_series, keyword):
+    values = [["A", "B", "M"]] * 4 + [["A", "B", "P"]] * 4 if keyword == "ImageType" else ["1"] * 4 + ["2"] * 4
+    even = write_series(offset(2.5), "even", **{keyword: values})
+    uneven = write_series(offset(1.0), "uneven", **{keyword: values})
+
+    [case] = sources.read(even, Unit.SERIES, tilt="correct")
+    [rejected] = sources.read(uneven, Unit.SERIES, tilt="correct")
+
+    assert case.image.read()[0, :, 0, 0].tolist() == [0, 4, 1, 5, 2, 6, 3, 7]
+    assert rejected.outcome.code == "geometry"
+    assert f"slices of unlike {keyword} lie between each other" in rejected.outcome.reason
+
+
+@pytest.mark.parametrize("tilt", ["refuse", "correct"])
+@pytest.mark.parametrize(
+    "elements",
+    [
+        {"AcquisitionNumber": [1] * 4 + [2] * 4, "EchoNumbers": 1},  # helical: it changes half way
+        {"AcquisitionTime": [f"1015{n:02}" for n in range(8)], "TriggerTime": [str(n % 3) for n in range(8)]},
+        {"EchoTime": [str(n) for n in range(8)]},
+        {"TemporalPositionIndex": [1] * 4 + [2] * 4},  # beside each other, not between
+    ],
+)
+def test_marks_that_do_not_lie_between_each_other_part_nothing(write_series, elements, tilt):
+    places = [(0.0, 0.0, 2.0 * n) for n in range(8)]
+
+    [case] = sources.read(write_series(places, **elements), Unit.SERIES, tilt=tilt)
+
+    assert case.image.shape[0] == 8
+
+
 SAGITTAL = [0, 1, 0, 0, 0, -1]
 
 
@@ -160,6 +241,26 @@ def test_phases_of_an_enhanced_instance_become_volumes_of_their_own(write_dicom,
     assert other.image.read()[0, :, 0, 0].tolist() == [3, 5, 7, 1]
     assert [frame.frame for frame in other.image.frames] == [4, 6, 8, 2]
     assert other.image.spacing == (1, 0.5, 0.25)
+
+
+@pytest.mark.parametrize("tilt", ["refuse", "correct"])
+def test_phases_of_an_enhanced_instance_between_each_other_are_never_one_volume(write_dicom, tilt):
+    group = {"FrameContentSequence": ("TemporalPositionIndex", [1, 1, 1, 2, 2, 2])}
+    path = enhanced(write_dicom, [0, 5, 10, 1, 6, 11], **group)
+
+    one, other = sources.read(path, tilt=tilt)
+
+    assert one.image.read()[0, :, 0, 0].tolist() == [0, 1, 2]
+    assert other.image.read()[0, :, 0, 0].tolist() == [3, 4, 5]
+
+
+def test_frames_of_two_acquisitions_are_not_interpolated(write_dicom):
+    group = {"FrameContentSequence": ("FrameAcquisitionNumber", [1, 1, 1, 2, 2, 2])}
+
+    [rejected] = sources.read(enhanced(write_dicom, [0, 5, 10, 1, 6, 11], **group), tilt="correct")
+
+    assert "slices of unlike FrameAcquisitionNumber lie between each other" in rejected.outcome.reason
+    assert rejected.outcome.reason.endswith("; read it frame by frame")
 
 
 def test_frames_that_are_not_told_apart_are_refused(write_dicom):

@@ -48,12 +48,14 @@ def _volumes(instance: Instance, tilt: Tilt) -> Iterator[tuple[str, Image, bool]
     if not instance.enhanced or all(plane.position is None for plane in instance.planes):
         yield instance.file.name, _volume(instance, tuple(frames)), False
         return
-    for group in volumes(instance.planes, instance.frame_marks, FRAME_MARK_KEYWORDS):
-        planes = [instance.planes[n] for n in group.slices]
+    planes = [instance.planes[n % len(instance.planes)] for n in frames]
+    marks = [instance.frame_marks[n % len(instance.frame_marks)] for n in frames]
+    for group in volumes(planes, marks, FRAME_MARK_KEYWORDS):
+        own = [planes[n] for n in group.slices]
         try:
-            placed = stack(planes, tilt)
+            placed = stack(own, tilt)
             if placed.places is not None:
-                check_one_acquisition(planes, [instance.frame_marks[n] for n in group.slices], FRAME_MARK_KEYWORDS)
+                check_one_acquisition(own, [marks[n] for n in group.slices], FRAME_MARK_KEYWORDS)
         except SourceError as error:
             raise SourceError(error.code, f"{error}; read it frame by frame") from None
         image = _volume(instance, tuple(group.slices[n] for n in placed.order))

@@ -266,6 +266,51 @@ def test_enhanced_frames_that_form_no_volume_are_refused(write_dicom, heights, s
     assert rejected.outcome.code == code
 
 
+@pytest.mark.parametrize("per_frame", [None, []])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_what_all_enhanced_frames_share_counts_without_groups_of_their_own(write_dicom, per_frame, frames):
+    transform, measures, echo = Dataset(), Dataset(), Dataset()
+    transform.RescaleSlope, transform.RescaleIntercept = 2, -100
+    measures.PixelSpacing, echo.EffectiveEchoTime = [0.5, 0.25], 30.0
+    shared = Dataset()
+    shared.PixelValueTransformationSequence, shared.PixelMeasuresSequence = [transform], [measures]
+    shared.MREchoSequence = [echo]
+    empty = {} if per_frame is None else {"PerFrameFunctionalGroupsSequence": per_frame}
+    path = write_dicom(
+        "shared.dcm",
+        np.arange(20 * frames, dtype=np.uint16).reshape(frames, 4, 5),
+        SOPClassUID=EnhancedCTImageStorage,
+        NumberOfFrames=frames,
+        SharedFunctionalGroupsSequence=[shared],
+        **empty,
+    )
+
+    cases = list(sources.read(path, Unit.FRAME))
+    [whole] = sources.read(path)
+
+    assert [case.image.values.rescale for case in cases] == [(2, -100)] * frames
+    assert [case.image.spacing for case in cases] == [(0.5, 0.25)] * frames
+    assert whole.image.values.rescale == (2, -100)
+    assert whole.image.shape == ((4, 5) if frames == 1 else (3, 4, 5))
+
+
+def test_enhanced_frames_that_share_one_place_are_no_volume(write_dicom):
+    position, orientation, measures = Dataset(), Dataset(), Dataset()
+    position.ImagePositionPatient, measures.PixelSpacing = [0, 0, 0], [1, 1]
+    orientation.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
+    shared = Dataset()
+    shared.PlanePositionSequence, shared.PlaneOrientationSequence = [position], [orientation]
+    shared.PixelMeasuresSequence = [measures]
+    path = write_dicom(
+        "shared.dcm", np.zeros((3, 4, 5), np.uint16), NumberOfFrames=3, SharedFunctionalGroupsSequence=[shared]
+    )
+
+    [rejected] = sources.read(path)
+
+    assert "several slices lie at the same place" in rejected.outcome.reason
+    assert rejected.outcome.reason.endswith("read it frame by frame")
+
+
 def test_a_film_without_geometry_is_a_volume_without_spacing(write_dicom):
     pixels = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
     path = write_dicom("film.dcm", pixels, NumberOfFrames=3, PixelSpacing=[0.5, 0.25])

@@ -107,6 +107,21 @@ def test_rounded_positions_still_make_a_volume(write_series):
     assert image.spacing[0] == pytest.approx(2 / 3, abs=1e-3)
 
 
+@pytest.mark.parametrize(("gap", "even"), [(3.03, False), (3.003, True)])
+def test_gaps_that_differ_by_little_and_add_up_are_uneven(write_series, gap, even):
+    heights = np.cumsum([0.0, *[3.0] * 40, *[gap] * 40]).round(3)
+    folder = write_series([(0, 0, z) for z in heights])
+
+    [refused], [corrected] = (sources.read(folder, Unit.SERIES, tilt=tilt) for tilt in ("refuse", "correct"))
+
+    assert corrected.reference.resampled == (not even)
+    if even:
+        np.testing.assert_allclose(refused.image.to_patient[2, 0] * np.arange(81), heights, atol=0.03)
+    else:
+        assert "uneven: 3.000 to 3.030 mm" in refused.outcome.reason
+        assert corrected.image.to_patient[2, 0] * (corrected.image.shape[0] - 1) == pytest.approx(heights[-1])
+
+
 STRAIGHT = [(0.0, 0.0, float(z)) for z in range(4)]
 
 

@@ -25,6 +25,7 @@ MIN_SLICES = 3
 """A volume takes at least so many."""
 
 _DIRECTION_TOLERANCE = 1e-3  # Image Orientation is often written with 6 digits or fewer
+_LENGTH_TOLERANCE = 2e-5  # of a direction: `ROUNDED_MM` in half a metre, and what 5 digits are off by
 _SPACING_TOLERANCE = 1e-3  # relative
 _MAX_FINER = 16  # how many times the slices may become when their gaps are made even
 _GAP_TOLERANCE = 0.01  # relative to the usual gap, and never below as many mm
@@ -57,9 +58,15 @@ class Plane:
 @lru_cache(256)
 def _normal(orientation: tuple[float, ...]) -> NDArray[np.float64]:
     """Once for all slices that share it: it takes longer than all else that is asked of a plane."""
-    normal = np.cross(orientation[:3], orientation[3:])
+    normal = _unit(np.cross(orientation[:3], orientation[3:]))
     normal.flags.writeable = False
     return normal
+
+
+def _unit(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of length 1: millimetres along it are the patient's. As it is where it is off by rounding alone."""
+    length = float(np.linalg.norm(direction))
+    return direction if abs(length - 1) <= _LENGTH_TOLERANCE else direction / length
 
 
 def _affine(step: NDArray[np.float64], plane: Plane, origin: Sequence[float]) -> NDArray[np.float64]:
@@ -68,8 +75,8 @@ def _affine(step: NDArray[np.float64], plane: Plane, origin: Sequence[float]) ->
     matrix = np.eye(4)
     matrix[:3, 0] = step
     # The first direction is that of a row: it is followed as the column index grows.
-    matrix[:3, 1] = np.multiply(plane.orientation[3:], plane.spacing[0])
-    matrix[:3, 2] = np.multiply(plane.orientation[:3], plane.spacing[1])
+    matrix[:3, 1] = _unit(np.array(plane.orientation[3:])) * plane.spacing[0]
+    matrix[:3, 2] = _unit(np.array(plane.orientation[:3])) * plane.spacing[1]
     matrix[:3, 3] = origin
     return matrix
 

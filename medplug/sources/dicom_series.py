@@ -15,6 +15,7 @@ import numpy as np
 from ..case import Case, CaseReference, Image, Pixels, Unit
 from ..errors import SourceError
 from ..result import Rejected
+from .dicom_copies import without_copies
 from .dicom_elements import MARK_KEYWORDS
 from .dicom_evened import evened
 from .dicom_file import cases, common_meaning, marked
@@ -47,7 +48,21 @@ def series_cases(instances: Iterable[Instance], tilt: Tilt = "refuse") -> Iterat
             except SourceError as error:
                 yield refused(members[0].reference, error)
         else:
-            yield from _volumes(_source(series, members), members, taken, tilt)
+            yield from _without_copies(series, members, taken, tilt)
+
+
+def _without_copies(series: str, members: Sequence[Instance], taken: set[str], tilt: Tilt) -> Iterator[Case | Rejected]:
+    """The volumes of one series, whose copies are left out and listed."""
+    name = _source(series, members)
+    try:
+        with reading(name):
+            own, copies = without_copies(members)
+    except SourceError as error:
+        yield refused(_reference(_unique(name, taken), members), error)
+        return
+    yield from _volumes(_source(series, own), own, taken, tilt)
+    for copy, original in copies.items():
+        yield skipped(copy, f"is the same instance as {original}")
 
 
 def _volumes(name: str, members: Sequence[Instance], taken: set[str], tilt: Tilt) -> Iterator[Case | Rejected]:
@@ -81,15 +96,19 @@ def _unique(source: str, taken: set[str]) -> str:
     return name
 
 
-def _series_case(source: str, members: Sequence[Instance], tilt: Tilt) -> Case | Rejected:
+def _reference(source: str, members: Sequence[Instance]) -> CaseReference:
     first = members[0].reference
-    reference = CaseReference(
+    return CaseReference(
         source=source,
         files=tuple(member.file.name for member in members),
         sop_class_uid=first.sop_class_uid,
         series_instance_uid=first.series_instance_uid,
         study_instance_uid=first.study_instance_uid,
     )
+
+
+def _series_case(source: str, members: Sequence[Instance], tilt: Tilt) -> Case | Rejected:
+    reference = _reference(source, members)
     try:
         with reading(source):
             image, resampled = _stacked(members, tilt)

@@ -1,5 +1,6 @@
 """One series, several things: phases in one place, and localisers beside a stack; what is not clear is refused."""
 
+import shutil
 import time
 
 import numpy as np
@@ -83,6 +84,37 @@ def test_slices_that_are_not_told_apart_clearly_are_refused(write_series, elemen
     assert rejected.outcome.code == "geometry"
     assert "several slices lie at the same place" in rejected.outcome.reason
     assert len(rejected.reference.files) == 8
+
+
+def test_copies_of_an_instance_are_read_once_and_listed(write_series):
+    folder = write_series(PLACES)
+    (folder / "copies").mkdir()
+    for name in ("000.dcm", "002.dcm"):
+        shutil.copy(folder / name, folder / "copies" / name)
+    shutil.copy(folder / "002.dcm", folder / "zzz.dcm")
+
+    volume, *copies = read(folder)
+
+    assert volume.image.read()[0, :, 0, 0].tolist() == [0, 1, 2, 3]
+    assert volume.reference.files == tuple(str(folder / f"00{n}.dcm") for n in range(4))
+    assert [copy.outcome for copy in copies] == [
+        Skipped(reason=f"{folder}/copies/000.dcm: is the same instance as {folder}/000.dcm"),
+        Skipped(reason=f"{folder}/copies/002.dcm: is the same instance as {folder}/002.dcm"),
+        Skipped(reason=f"{folder}/zzz.dcm: is the same instance as {folder}/002.dcm"),
+    ]
+
+
+def test_unlike_files_that_claim_to_be_one_instance_are_refused_by_name(write_series):
+    folder = write_series(PLACES)
+    content = bytearray((folder / "001.dcm").read_bytes())
+    content[-1] ^= 1
+    (folder / "other.dcm").write_bytes(content)
+
+    [rejected] = read(folder)
+
+    assert rejected.outcome.code == "unreadable"
+    assert f"{folder}/001.dcm and {folder}/other.dcm have one SOP Instance UID" in rejected.outcome.reason
+    assert len(rejected.reference.files) == 5
 
 
 def offset(shift, count=4):

@@ -18,10 +18,11 @@ from ..result import Rejected
 from .dicom_copies import without_copies
 from .dicom_elements import MARK_KEYWORDS
 from .dicom_evened import evened
-from .dicom_file import cases, common_meaning, marked
+from .dicom_file import cases, marked
 from .dicom_geometry import Tilt, stack
 from .dicom_groups import beside_the_stack, check_one_acquisition, volumes
 from .dicom_instance import Instance
+from .dicom_meaning import with_meaning
 from .refusal import MAX_IMAGE_BYTES, reading, refused, skipped
 
 _Key = tuple[str | None, str | None, str, str]  # patient, study, series, and a multi-frame instance's own name
@@ -144,13 +145,13 @@ def _stacked(members: Sequence[Instance], tilt: Tilt) -> tuple[Image, bool]:
     image = replace(
         first,
         shape=shape,
-        values=common_meaning([member.meanings[0] for member in ordered]),
         read=partial(_read_stack, slices, shape, first.channels, first.dtype),
         spacing=placed.spacing,
         to_patient=placed.to_patient,
         view=views.pop() if len(views) == 1 else None,
         frames=tuple(frame for image in slices for frame in image.frames),
     )
+    image = with_meaning(image, [member.meanings[0] for member in ordered])
     return evened(image, placed.places), placed.places is not None
 
 

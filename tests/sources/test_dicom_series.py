@@ -9,8 +9,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.uid import EnhancedCTImageStorage
 
-from medplug import sources
+from medplug import Preprocessing, Range, sources
 from medplug.case import Case, Unit
+from medplug.pipeline import Pipeline
 from medplug.result import Rejected, Skipped
 
 
@@ -167,7 +168,14 @@ STRAIGHT = [(0.0, 0.0, float(z)) for z in range(4)]
             "geometry",
             "not parallel: two differ by 5.00 degrees",
         ),
-        (STRAIGHT, {"RescaleIntercept": 0, "RescaleSlope": [1, 1, 2, 1]}, "values", "different rescales"),
+        (
+            STRAIGHT,
+            {"RescaleIntercept": 0, "RescaleSlope": [1, 1, 2, 1], "PixelPaddingValue": 0},
+            "values",
+            "different rescales, and pixel padding",
+        ),
+        (STRAIGHT, {"RescaleIntercept": 0, "RescaleSlope": [1, 1, 1e36, 1]}, "values", "float32 cannot hold that"),
+        (STRAIGHT, {"PixelPaddingValue": [0, 0, 1, 0]}, "values", "different padding"),
         (STRAIGHT, {"Modality": ["CT", "CT", "MR", "CT"]}, "values", "different values"),
         (
             STRAIGHT,
@@ -203,6 +211,45 @@ def test_a_rescale_that_all_slices_share_and_a_window_that_they_do_not(write_ser
 
     assert values.rescale == (2, -1024)
     assert values.windows == ()
+
+
+@pytest.mark.parametrize("tilt", ["refuse", "correct"])
+def test_slices_of_unlike_rescales_as_in_pet_are_a_volume_of_modality_values(write_series, tilt):
+    slopes, intercepts = [0.1, 3.7, 0.25, 1 / 3], [0, 0, -5, 0]
+    folder = write_series(
+        [(0, 0, 3), (0, 0, 0), (0, 0, 1), (0, 0, 2)],
+        Modality="PT",
+        RescaleSlope=[f"{slope:.10g}" for slope in slopes],
+        RescaleIntercept=intercepts,
+        WindowCenter=2,
+        WindowWidth=4,
+    )
+
+    [case] = sources.read(folder, Unit.SERIES, tilt=tilt)
+    image = case.image
+
+    expected = np.array([3.7 * 1, 0.25 * 2 - 5, 0.3333333333 * 3, 0.1 * 0], np.float32)
+    assert image.dtype == image.read().dtype == np.float32
+    np.testing.assert_array_equal(image.read()[0, :, 0, 0], expected)
+    assert image.values.rescale == (1, 0)
+    assert (image.stored_range, image.bits, image.span) == (None, 16, None)
+    assert [window.center for window in image.values.windows] == [2]
+    prepared = Pipeline(Preprocessing(values=Range(-5, 5))).prepare(case)
+    np.testing.assert_allclose(prepared.arrays["image"][0, :, 0, 0], (expected + 5) / 10, atol=1e-6)
+
+
+def test_slices_that_share_a_rescale_keep_their_stored_values(write_series):
+    image = volume(write_series(STRAIGHT, Modality="PT", RescaleSlope=0.5, RescaleIntercept=0)).image
+
+    assert (image.dtype, image.stored_range, image.values.rescale) == (np.uint16, (0, 65535), (0.5, 0))
+
+
+def test_uneven_slices_of_unlike_rescales_are_mixed_as_modality_values(write_series):
+    folder = write_series([(0, 0, 0), (0, 0, 2), (0, 0, 3)], RescaleSlope=[1, 10, 100], RescaleIntercept=0)
+
+    [case] = sources.read(folder, Unit.SERIES, tilt="correct")
+
+    assert case.image.read()[0, :, 0, 0].tolist() == [0, 5, 10, 200]
 
 
 def test_series_are_kept_apart_and_every_file_appears_once(write_series, write_dicom):
@@ -291,13 +338,19 @@ def test_enhanced_frames_are_cases_with_their_own_place_and_meaning(write_dicom)
     assert [int(case.image.read().max()) for case in cases] == [0, 1, 2]
 
 
-@pytest.mark.parametrize(
-    ("heights", "slopes", "code"), [([0, 1, 3], None, "geometry"), ([0, 1, 2], [1, 2, 1], "values")]
-)
-def test_enhanced_frames_that_form_no_volume_are_refused(write_dicom, heights, slopes, code):
-    [rejected] = sources.read(enhanced(write_dicom, heights, slopes))
+def test_enhanced_frames_of_unlike_rescales_are_a_volume_of_modality_values(write_dicom):
+    path = enhanced(write_dicom, [4, 0, 2], slopes=[3, 0.5, 1])
 
-    assert rejected.outcome.code == code
+    [case] = sources.read(path)
+
+    assert (case.image.dtype, case.image.span, case.image.values.rescale) == (np.float32, None, (1, 0))
+    assert case.image.read()[0, :, 0, 0].tolist() == [1 * 0.5 - 1000, 2 * 1 - 1000, 0 * 3 - 1000]
+
+
+def test_enhanced_frames_that_form_no_volume_are_refused(write_dicom):
+    [rejected] = sources.read(enhanced(write_dicom, [0, 1, 3]))
+
+    assert rejected.outcome.code == "geometry"
 
 
 @pytest.mark.parametrize("per_frame", [None, []])

@@ -57,7 +57,7 @@ KEYWORDS = (
 ITEM_KEYWORDS = (
     *("LUTDescriptor", "LUTData", "FrameVOILUTSequence", "PixelValueTransformationSequence"),
     *("PixelMeasuresSequence", "PlaneOrientationSequence", "PlanePositionSequence"),
-    *("ReferencedFileID", *FRAME_MARKS, *FRAME_MARK_KEYWORDS),
+    *("ReferencedFileID", "RecordInUseFlag", *FRAME_MARKS, *FRAME_MARK_KEYWORDS),
 )
 """What it asks of the items of a dataset's sequences, beside the same."""
 

@@ -84,7 +84,7 @@ class ValueMeaning:
     voi_lut: LookupTable | None = None
     inverted: bool = False
     full_range: tuple[float, float] | None = None
-    padding: tuple[int, int] | None = None
+    padding: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)

@@ -175,7 +175,6 @@ STRAIGHT = [(0.0, 0.0, float(z)) for z in range(4)]
             "different rescales, and pixel padding",
         ),
         (STRAIGHT, {"RescaleIntercept": 0, "RescaleSlope": [1, 1, 1e36, 1]}, "values", "float32 cannot hold that"),
-        (STRAIGHT, {"PixelPaddingValue": [0, 0, 1, 0]}, "values", "different padding"),
         (STRAIGHT, {"Modality": ["CT", "CT", "MR", "CT"]}, "values", "different values"),
         (
             STRAIGHT,

@@ -399,12 +399,13 @@ def test_enhanced_frames_that_share_one_place_are_no_volume(write_dicom):
 
 def test_a_film_without_geometry_is_a_volume_without_spacing(write_dicom):
     pixels = np.arange(60, dtype=np.uint16).reshape(3, 4, 5)
-    path = write_dicom("film.dcm", pixels, NumberOfFrames=3, PixelSpacing=[0.5, 0.25])
+    path = write_dicom("film.dcm", pixels, NumberOfFrames=3, PixelSpacing=[0.5, 0.25], ImagerPixelSpacing=[1, 0.5])
 
     [whole] = sources.read(path)
     frames = list(sources.read(path, Unit.FRAME))
 
     assert (whole.image.shape, whole.image.spacing, whole.image.to_patient) == ((3, 4, 5), None, None)
     np.testing.assert_array_equal(whole.image.read()[0], pixels)
-    assert frames[2].image.spacing == (0.5, 0.25)
+    assert whole.image.imager_spacing is None
+    assert (frames[2].image.spacing, frames[2].image.imager_spacing) == ((0.5, 0.25), (1, 0.5))
     np.testing.assert_array_equal(frames[2].image.read()[0], pixels[2])

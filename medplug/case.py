@@ -84,7 +84,7 @@ class ValueMeaning:
     voi_lut: LookupTable | None = None
     inverted: bool = False
     full_range: tuple[float, float] | None = None
-    padding: tuple[int, int] | None = None
+    padding: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class Image:
 
     `shape` is (rows, columns) or (slices, rows, columns). `read()` decodes and returns the stored pixel values as
     [channels, *shape] of `dtype` (uint8, int8, uint16, int16 or float32), with any strides; it raises `SourceError`.
-    A `SpanReader` may be left uncalled.
+    A `SpanReader` may be left uncalled. Of slices whose rescales differ, as in PET, it returns the modality values.
     `stored_range` is the lowest and highest value that the stored bits can hold, None for floats.
     `spacing` is in mm, in index order (PixelSpacing, and along the normal for a volume); `imager_spacing` is
     ImagerPixelSpacing, measured at the detector. `to_patient` [4, 4] maps a (slice, row, column, 1) index to LPS mm.

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from .case import Pixels
 
-Range = tuple[int, int]
-"""The lowest and the highest stored value that is padding."""
+Range = tuple[float, float]
+"""The lowest and the highest stored value that is padding: whole numbers where the pixels are so."""
 
 
 def measured(pixels: Pixels, padding: Range, percents: Sequence[float]) -> tuple[Pixels, list[float]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import weakref
 import zipfile
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ _SMALL_BYTES = 2**30  # an archive that inflates to less may do so from any size
 _SUFFIX = re.compile(r"(\.nii)?\.[a-z0-9]{1,8}$")
 _ENCRYPTED = 0x1  # APPNOTE.TXT 4.4.4
 _CHUNK_BYTES = 2**20
+_SPARE_BYTES = 2**28  # of the temporary folder's disk, which others write to as well
 
 
 class Unpacked:
@@ -43,6 +45,13 @@ class Member:
         """Inflate into `folder`. Raises `SourceError`, or what zipfile raises for a damaged member."""
         if self.refusal is not None:
             raise SourceError("unreadable", f"{self.name}: {self.refusal}")
+        if shutil.disk_usage(folder.path).free - self.entry.file_size < _SPARE_BYTES:
+            size = f"takes {self.entry.file_size >> 20} MiB unpacked"
+            raise SourceError(
+                "unreadable",
+                f"{self.name}: {size}, which would leave less than {_SPARE_BYTES >> 20} MiB on the disk of the"
+                " temporary folder; make room there, or name another in TMPDIR",
+            )
         suffix = _SUFFIX.search(self.entry.filename.lower())
         unpacked = Unpacked(folder, number, suffix[0] if suffix else "")
         left = self.entry.file_size

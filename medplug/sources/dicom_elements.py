@@ -28,6 +28,14 @@ FRAME_MARKS = {
 
 FRAME_MARK_KEYWORDS = tuple(dict.fromkeys(keyword for group in FRAME_MARKS.values() for keyword in group))
 
+PHASE_KEYWORDS = frozenset(
+    (
+        *("TemporalPositionIndex", "TemporalPositionIdentifier", "EchoNumbers", "EchoTime", "EffectiveEchoTime"),
+        *("DiffusionBValue", "NominalPercentageOfCardiacPhase", "StackID"),
+    )
+)
+"""The marks by which slices never differ within one volume: how one was acquired may, in two passes, say."""
+
 OWN_KEYWORDS = ("SOPInstanceUID", "ImagePositionPatient", *MARK_KEYWORDS)
 """The elements that may differ from slice to slice of a series."""
 
@@ -36,10 +44,12 @@ KEYWORDS = (
     *("Modality", "SeriesDescription", "PatientID", "BodyPartExamined", "ViewPosition"),
     *("Rows", "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation"),
     *("BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation"),
-    *("PixelSpacing", "ImagerPixelSpacing", "ImageOrientationPatient"),
+    *("FrameOfReferenceUID", "PixelSpacing", "ImagerPixelSpacing", "ImageOrientationPatient"),
     *("RescaleSlope", "RescaleIntercept", "DoseGridScaling", "WindowCenter", "WindowWidth", "VOILUTFunction"),
     *OWN_KEYWORDS,
     *("PresentationLUTShape", "PixelPaddingValue", "PixelPaddingRangeLimit"),
+    *("FloatPixelPaddingValue", "FloatPixelPaddingRangeLimit"),
+    *("DoubleFloatPixelPaddingValue", "DoubleFloatPixelPaddingRangeLimit"),
     *("RedPaletteColorLookupTableDescriptor", "RedPaletteColorLookupTableData"),
     *("ModalityLUTSequence", "VOILUTSequence", "SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"),
     "DirectoryRecordSequence",
@@ -49,7 +59,7 @@ KEYWORDS = (
 ITEM_KEYWORDS = (
     *("LUTDescriptor", "LUTData", "FrameVOILUTSequence", "PixelValueTransformationSequence"),
     *("PixelMeasuresSequence", "PlaneOrientationSequence", "PlanePositionSequence"),
-    *("ReferencedFileID", *FRAME_MARKS, *FRAME_MARK_KEYWORDS),
+    *("ReferencedFileID", "RecordInUseFlag", *FRAME_MARKS, *FRAME_MARK_KEYWORDS),
 )
 """What it asks of the items of a dataset's sequences, beside the same."""
 

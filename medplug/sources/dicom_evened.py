@@ -34,7 +34,7 @@ class _Evened:
 
     whole: Callable[[], Pixels]
     places: tuple[float, ...]
-    padding: tuple[int, int] | None
+    padding: tuple[float, float] | None
 
     def __call__(self) -> Pixels:
         pixels = self.whole()

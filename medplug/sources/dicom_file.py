@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import msgspec
-import numpy as np
 from numpy.typing import NDArray
 
-from ..case import Case, Image, Unit, ValueMeaning
+from ..case import Case, Image, Unit
 from ..errors import SourceError
 from .dicom_elements import FRAME_MARK_KEYWORDS
 from .dicom_evened import evened
 from .dicom_geometry import Tilt, stack
-from .dicom_groups import volumes
+from .dicom_groups import check_one_acquisition, volumes
 from .dicom_instance import Instance
+from .dicom_meaning import with_meaning
 from .dicom_pixels import PixelReader
 from .refusal import reading
 
@@ -48,9 +48,14 @@ def _volumes(instance: Instance, tilt: Tilt) -> Iterator[tuple[str, Image, bool]
     if not instance.enhanced or all(plane.position is None for plane in instance.planes):
         yield instance.file.name, _volume(instance, tuple(frames)), False
         return
-    for group in volumes(instance.planes, instance.frame_marks, FRAME_MARK_KEYWORDS):
+    planes = [instance.planes[n % len(instance.planes)] for n in frames]
+    marks = [instance.frame_marks[n % len(instance.frame_marks)] for n in frames]
+    for group in volumes(planes, marks, FRAME_MARK_KEYWORDS):
+        own = [planes[n] for n in group.slices]
         try:
-            placed = stack([instance.planes[n] for n in group.slices], tilt)
+            placed = stack(own, tilt)
+            if placed.places is not None:
+                check_one_acquisition(own, [marks[n] for n in group.slices], FRAME_MARK_KEYWORDS)
         except SourceError as error:
             raise SourceError(error.code, f"{error}; read it frame by frame") from None
         image = _volume(instance, tuple(group.slices[n] for n in placed.order))
@@ -62,13 +67,13 @@ def _volume(instance: Instance, order: tuple[int, ...]) -> Image:
     """The frames of `order`, counted from 0, as [frames, rows, columns]."""
     image, frames = instance.image, instance.file.frames
     whole = instance.file.reader(None, (frames, *image.shape), image.channels, image.dtype)
-    return replace(
+    image = replace(
         image,
         shape=(len(order), *image.shape),
-        values=common_meaning([instance.meanings[n % len(instance.meanings)] for n in order]),
         read=whole if order == tuple(range(frames)) else partial(_reordered, whole, order),
         frames=tuple(map(instance.source, order)),
     )
+    return with_meaning(image, [instance.meanings[n % len(instance.meanings)] for n in order])
 
 
 def marked(name: str, mark: str) -> str:
@@ -78,28 +83,3 @@ def marked(name: str, mark: str) -> str:
 
 def _reordered(whole: PixelReader, order: tuple[int, ...]) -> NDArray[Any]:
     return whole()[:, list(order)]
-
-
-def common_meaning(meanings: Sequence[ValueMeaning]) -> ValueMeaning:
-    """The one meaning of all frames' values; windows that differ from frame to frame are left out.
-
-    Raises `SourceError` (`values`) where the modality transform differs: no one transform fits the volume.
-    """
-    first = meanings[0]
-    for other in meanings:
-        if other.rescale != first.rescale:
-            raise SourceError("values", f"its slices have different rescales: {first.rescale} and {other.rescale}")
-        if not _same_table(first, other) or other.inverted != first.inverted:
-            raise SourceError("values", "its slices have different modality LUTs or presentations")
-        if other.padding != first.padding:
-            raise SourceError("values", f"its slices have different padding: {first.padding} and {other.padding}")
-    same_voi = all(other.windows == first.windows for other in meanings)
-    single_lut = len(meanings) == 1
-    return replace(first, windows=first.windows if same_voi else (), voi_lut=first.voi_lut if single_lut else None)
-
-
-def _same_table(first: ValueMeaning, other: ValueMeaning) -> bool:
-    a, b = first.modality_lut, other.modality_lut
-    if a is None or b is None:
-        return a is b
-    return a.first == b.first and np.array_equal(a.entries, b.entries)

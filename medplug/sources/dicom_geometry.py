@@ -25,9 +25,11 @@ MIN_SLICES = 3
 """A volume takes at least so many."""
 
 _DIRECTION_TOLERANCE = 1e-3  # Image Orientation is often written with 6 digits or fewer
+_LENGTH_TOLERANCE = 2e-5  # of a direction: `ROUNDED_MM` in half a metre, and what 5 digits are off by
 _SPACING_TOLERANCE = 1e-3  # relative
 _MAX_FINER = 16  # how many times the slices may become when their gaps are made even
 _GAP_TOLERANCE = 0.01  # relative to the usual gap, and never below as many mm
+_DRIFT_TOLERANCE = 0.1  # how far a slice may lie from its even place, relative to the usual gap
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,15 @@ class Plane:
 @lru_cache(256)
 def _normal(orientation: tuple[float, ...]) -> NDArray[np.float64]:
     """Once for all slices that share it: it takes longer than all else that is asked of a plane."""
-    normal = np.cross(orientation[:3], orientation[3:])
+    normal = _unit(np.cross(orientation[:3], orientation[3:]))
     normal.flags.writeable = False
     return normal
+
+
+def _unit(direction: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Of length 1: millimetres along it are the patient's. As it is where it is off by rounding alone."""
+    length = float(np.linalg.norm(direction))
+    return direction if abs(length - 1) <= _LENGTH_TOLERANCE else direction / length
 
 
 def _affine(step: NDArray[np.float64], plane: Plane, origin: Sequence[float]) -> NDArray[np.float64]:
@@ -67,8 +75,8 @@ def _affine(step: NDArray[np.float64], plane: Plane, origin: Sequence[float]) ->
     matrix = np.eye(4)
     matrix[:3, 0] = step
     # The first direction is that of a row: it is followed as the column index grows.
-    matrix[:3, 1] = np.multiply(plane.orientation[3:], plane.spacing[0])
-    matrix[:3, 2] = np.multiply(plane.orientation[:3], plane.spacing[1])
+    matrix[:3, 1] = _unit(np.array(plane.orientation[3:])) * plane.spacing[0]
+    matrix[:3, 2] = _unit(np.array(plane.orientation[:3])) * plane.spacing[1]
     matrix[:3, 3] = origin
     return matrix
 
@@ -138,12 +146,13 @@ def stack(planes: Sequence[Plane], tilt: Tilt = "refuse") -> Stack:
     if tilt == "refuse":
         _check_direction(positions, first.normal)
         _check_places(heights)
-        if not _are_even(gaps := np.diff(heights)):
+        if not _are_even(heights):
+            gaps = np.diff(heights)
             raise _irregular(f"the gaps between its slices are uneven: {gaps.min():.3f} to {gaps.max():.3f} mm")
     else:
         _check_places(heights)
         _check_line(positions, heights)
-        places = None if _are_even(np.diff(heights)) else _even_places(heights)
+        places = None if _are_even(heights) else _even_places(heights)
     last = (len(planes) if places is None else len(places)) - 1
     steps = (positions[-1] - positions[0]) / last
     assert first.spacing is not None
@@ -205,9 +214,15 @@ def _check_places(heights: NDArray[np.float64]) -> None:
         raise _irregular(f"several slices lie at the same place, {place:.2f} mm along the normal")
 
 
-def _are_even(gaps: NDArray[np.float64]) -> bool:
+def _are_even(heights: NDArray[np.float64]) -> bool:
+    """Whether each gap is the usual one, and their differences do not add up along the stack."""
+    gaps = np.diff(heights)
     usual = float(np.median(gaps))
-    return bool(np.abs(gaps - usual).max() <= max(_GAP_TOLERANCE, _GAP_TOLERANCE * usual))
+    off = np.abs(heights - np.linspace(heights[0], heights[-1], len(heights)))
+    return bool(
+        np.abs(gaps - usual).max() <= max(_GAP_TOLERANCE, _GAP_TOLERANCE * usual)
+        and off.max() <= _DRIFT_TOLERANCE * usual + ROUNDED_MM
+    )
 
 
 def _even_places(heights: NDArray[np.float64]) -> tuple[float, ...]:

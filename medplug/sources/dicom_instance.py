@@ -41,13 +41,15 @@ _MARK = re.compile(r"[^0-9A-Za-z./,]")
 
 @dataclass(frozen=True, eq=False)
 class Instance:
-    """What the header of one image says; `planes` and `meanings` hold one entry a frame, or one for all.
+    """What the header of one image says.
 
-    `marks` are the elements by which the volumes of one series differ, and `frame_marks` those of each enhanced frame.
+    `planes`, `meanings` and `frame_marks` hold one entry a frame, or one for all. `marks` are the elements by which the
+    volumes of one series differ, and `frame_marks` those by which enhanced frames do.
     """
 
     file: PixelFile
     series: str
+    frame_of_reference: str | None
     reference: CaseReference
     patient: str | None
     image: Image
@@ -95,6 +97,7 @@ def _instance(path: str, name: str, header: Header) -> Instance:
     return Instance(
         file=PixelFile(path, name, described.frames, GreyPixels.of(header, described.stored, described.bits)),
         series=described.series,
+        frame_of_reference=described.frame_of_reference,
         reference=reference,
         patient=described.patient,
         image=described.image,
@@ -118,6 +121,7 @@ class _Described:
     meanings: tuple[ValueMeaning, ...]
     frame_marks: tuple[Marks, ...]
     series: str
+    frame_of_reference: str | None
     reference: CaseReference
     patient: str | None
     enhanced: bool
@@ -165,6 +169,7 @@ def _described(header: Header) -> _Described:
         meanings=meanings,
         frame_marks=frame_marks,
         series=str(stated(dataset, "SeriesInstanceUID") or ""),
+        frame_of_reference=uid_of(dataset, "FrameOfReferenceUID"),
         reference=CaseReference(
             source="",
             sop_class_uid=uid_of(dataset, "SOPClassUID"),
@@ -185,7 +190,7 @@ def _described(header: Header) -> _Described:
             photometric="RGB" if colour_bits is not None else photometric,
             description=_description(dataset),
         ),
-        enhanced="PerFrameFunctionalGroupsSequence" in dataset,
+        enhanced="PerFrameFunctionalGroupsSequence" in dataset or "SharedFunctionalGroupsSequence" in dataset,
     )
 
 
@@ -225,21 +230,17 @@ def _frames(
 ) -> tuple[tuple[Plane, ...], tuple[ValueMeaning, ...], tuple[Marks, ...]]:
     """Place, meaning and marks of each frame, from its functional groups (PS3.3 C.7.6.16).
 
-    Without those, the place and the meaning that the dataset states for all.
+    One entry for all frames where there are no groups but shared ones, or none: then what the dataset states counts.
     """
-    per_frame = stated(dataset, "PerFrameFunctionalGroupsSequence")
-    if not per_frame:
-        plane = plane_of(dataset, dataset, dataset)
-        return (plane,), (value_meaning(dataset, dataset, dataset, colour_bits),), ()
-    if len(per_frame) != frames:
+    per_frame = stated(dataset, "PerFrameFunctionalGroupsSequence") or ()
+    if per_frame and len(per_frame) != frames:
         raise SourceError("unreadable", f"has {frames} frames and functional groups for {len(per_frame)}")
-    shared_items = stated(dataset, "SharedFunctionalGroupsSequence")
-    shared = shared_items[0] if shared_items else None
+    shared = stated(dataset, "SharedFunctionalGroupsSequence") or ()
     planes, meanings, marks = [], [], []
-    for item in per_frame:
+    for item in per_frame or (None,):
 
-        def macro(keyword: str, item: Dataset = item) -> Dataset:
-            for holder in (item, shared):
+        def macro(keyword: str, item: Dataset | None = item) -> Dataset:
+            for holder in (item, *shared[:1]):
                 if holder is not None and stated(holder, keyword):
                     found: Dataset = holder[keyword].value[0]
                     return found

@@ -15,35 +15,55 @@ import numpy as np
 from ..case import Case, CaseReference, Image, Pixels, Unit
 from ..errors import SourceError
 from ..result import Rejected
+from .dicom_copies import without_copies
 from .dicom_elements import MARK_KEYWORDS
 from .dicom_evened import evened
-from .dicom_file import cases, common_meaning, marked
+from .dicom_file import cases, marked
 from .dicom_geometry import Tilt, stack
-from .dicom_groups import beside_the_stack, volumes
+from .dicom_groups import beside_the_stack, check_one_acquisition, volumes
 from .dicom_instance import Instance
+from .dicom_meaning import with_meaning
 from .refusal import MAX_IMAGE_BYTES, reading, refused, skipped
+
+_Key = tuple[str | None, str | None, str, str]  # patient, study, series, and a multi-frame instance's own name
 
 
 def series_cases(instances: Iterable[Instance], tilt: Tilt = "refuse") -> Iterator[Case | Rejected]:
     """A case for every volume, or its refusal, by the first file of its series.
 
-    A multi-frame instance is a volume of its own; what lies beside a stack, as a localiser does, is skipped.
+    A multi-frame instance is a volume of its own; what lies beside a stack, as a localiser does, is skipped. A Series
+    Instance UID that two patients or studies share, against PS3.5 9, names a series in each.
     """
-    groups: dict[tuple[str, str], list[Instance]] = {}
+    groups: dict[_Key, list[Instance]] = {}
     for instance in instances:
         # Without a series UID, the files of a folder are the best guess at a series: the checks decide.
         folder = "" if instance.series else posixpath.dirname(instance.file.name)
         own = instance.file.name if instance.file.frames > 1 else ""
-        groups.setdefault((instance.series or folder, own), []).append(instance)
+        key = instance.patient, instance.reference.study_instance_uid, instance.series or folder, own
+        groups.setdefault(key, []).append(instance)
     taken: set[str] = set()
-    for (series, own), members in groups.items():
+    for (_, _, series, own), members in groups.items():
         if own:
             try:
                 yield from cases(members[0], Unit.INSTANCE, tilt)
             except SourceError as error:
                 yield refused(members[0].reference, error)
         else:
-            yield from _volumes(_source(series, members), members, taken, tilt)
+            yield from _without_copies(series, members, taken, tilt)
+
+
+def _without_copies(series: str, members: Sequence[Instance], taken: set[str], tilt: Tilt) -> Iterator[Case | Rejected]:
+    """The volumes of one series, whose copies are left out and listed."""
+    name = _source(series, members)
+    try:
+        with reading(name):
+            own, copies = without_copies(members)
+    except SourceError as error:
+        yield refused(_reference(_unique(name, taken), members), error)
+        return
+    yield from _volumes(_source(series, own), own, taken, tilt)
+    for copy, original in copies.items():
+        yield skipped(copy, f"is the same instance as {original}")
 
 
 def _volumes(name: str, members: Sequence[Instance], taken: set[str], tilt: Tilt) -> Iterator[Case | Rejected]:
@@ -77,23 +97,26 @@ def _unique(source: str, taken: set[str]) -> str:
     return name
 
 
-def _series_case(source: str, members: Sequence[Instance], tilt: Tilt) -> Case | Rejected:
+def _reference(source: str, members: Sequence[Instance]) -> CaseReference:
     first = members[0].reference
-    reference = CaseReference(
+    return CaseReference(
         source=source,
         files=tuple(member.file.name for member in members),
         sop_class_uid=first.sop_class_uid,
         series_instance_uid=first.series_instance_uid,
         study_instance_uid=first.study_instance_uid,
     )
+
+
+def _series_case(source: str, members: Sequence[Instance], tilt: Tilt) -> Case | Rejected:
+    reference = _reference(source, members)
     try:
         with reading(source):
             image, resampled = _stacked(members, tilt)
     except SourceError as error:
         return refused(reference, error)
     reference = msgspec.structs.replace(reference, resampled=resampled)
-    patients = {member.patient for member in members}
-    return Case(reference, {"image": image}, patient=patients.pop() if len(patients) == 1 else None)
+    return Case(reference, {"image": image}, patient=members[0].patient)
 
 
 def _stacked(members: Sequence[Instance], tilt: Tilt) -> tuple[Image, bool]:
@@ -106,7 +129,13 @@ def _stacked(members: Sequence[Instance], tilt: Tilt) -> tuple[Image, bool]:
         kinds = [(image.dtype.name, image.photometric, image.bits, image.modality) for image in (first, other)]
         if kinds[0] != kinds[1]:
             raise SourceError("values", f"its slices hold different values: {kinds[0]} and {kinds[1]}")
-    placed = stack([member.planes[0] for member in members], tilt)
+    if len(frames := {member.frame_of_reference for member in members if member.frame_of_reference}) > 1:
+        # Positions in two frames of reference cannot be compared, PS3.3 C.7.4.1.
+        raise SourceError("geometry", f"no regular volume: its slices lie in {len(frames)} frames of reference")
+    planes = [member.planes[0] for member in members]
+    placed = stack(planes, tilt)
+    if placed.places is not None:
+        check_one_acquisition(planes, [member.marks for member in members], MARK_KEYWORDS)
     ordered = [members[i] for i in placed.order]
     shape = (len(ordered), *first.shape)
     if first.channels * first.dtype.itemsize * int(np.prod(shape)) > MAX_IMAGE_BYTES:
@@ -116,13 +145,13 @@ def _stacked(members: Sequence[Instance], tilt: Tilt) -> tuple[Image, bool]:
     image = replace(
         first,
         shape=shape,
-        values=common_meaning([member.meanings[0] for member in ordered]),
         read=partial(_read_stack, slices, shape, first.channels, first.dtype),
         spacing=placed.spacing,
         to_patient=placed.to_patient,
         view=views.pop() if len(views) == 1 else None,
         frames=tuple(frame for image in slices for frame in image.frames),
     )
+    image = with_meaning(image, [member.meanings[0] for member in ordered])
     return evened(image, placed.places), placed.places is not None
 
 

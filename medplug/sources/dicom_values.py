@@ -102,8 +102,14 @@ def value_meaning(dataset: Dataset, transform: Dataset, voi: Dataset, colour_bit
     )
 
 
-def _padding(dataset: Dataset, signed: bool) -> tuple[int, int] | None:
+def _padding(dataset: Dataset, signed: bool) -> tuple[float, float] | None:
     """The lowest and highest stored value that is Pixel Padding, PS3.3 C.7.5.1.1.2; None without a valid one."""
+    for kind in ("Float", "DoubleFloat"):
+        value = numbers(dataset, f"{kind}PixelPaddingValue")
+        ends = (*value, *(numbers(dataset, f"{kind}PixelPaddingRangeLimit") or value))
+        if len(ends) == 2:
+            low, high = sorted(float(np.float32(end)) for end in ends)  # as the pixels are read
+            return low, high
     value = numbers(dataset, "PixelPaddingValue")
     ends = (*value, *(numbers(dataset, "PixelPaddingRangeLimit") or value))
     if len(ends) != 2 or any(end != int(end) for end in ends):

@@ -10,6 +10,8 @@ from .dicom_header import read_header
 from .dicom_values import stated
 from .refusal import clean, reading
 
+_INACTIVE = 0  # Record In-use Flag, PS3.3 F.3.2.2: the record was deleted, and its place may be used again
+
 Missing = tuple[str, str]
 """What a record names, and why it is no file."""
 
@@ -18,7 +20,8 @@ def referenced_files(path: Path, name: str) -> Iterator[Path | Missing]:
     """The files that the records in use name, in order. Raises `SourceError`, which names the DICOMDIR."""
     with reading(name):
         records = stated(read_header(str(path)).dataset, "DirectoryRecordSequence") or ()
-        named = [_components(stated(record, "ReferencedFileID")) for record in records]
+        used = [record for record in records if stated(record, "RecordInUseFlag") != _INACTIVE]
+        named = [_components(stated(record, "ReferencedFileID")) for record in used]
     folder = path.parent
     listing = cache(_listing)
     for components in named:

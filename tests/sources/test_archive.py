@@ -171,6 +171,21 @@ def test_a_bomb_is_refused_member_by_member(zipped, monkeypatch, write_dicom):
     assert refusals(path) == {str(path): f"{path}: holds 7 files, more than 3".removeprefix(f"{path}: ")}
 
 
+def test_a_member_that_would_fill_the_disk_is_refused_by_name(zipped, write_dicom, monkeypatch, temporary):
+    small, large = (write_dicom(f"{n}.dcm", np.zeros((n, n), np.uint16)).read_bytes() for n in (10, 2000))
+    path = zipped([("large.dcm", large), ("small.dcm", small)])
+    usage = shutil.disk_usage(temporary)
+    free = (256 << 20) + len(large) - 1
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage._replace(free=free))
+
+    found = refusals(path)
+
+    assert list(found) == ["large.dcm"]
+    assert found["large.dcm"].startswith("takes 7 MiB unpacked, which would leave less than 256 MiB on the disk")
+    free += 1
+    assert refusals(path) == {}
+
+
 def test_a_member_that_claims_less_than_it_holds_is_refused(zipped, write_dicom):
     path = zipped([("a.dcm", write_dicom("a.dcm").read_bytes())])
     content = bytearray(path.read_bytes())

@@ -10,6 +10,7 @@ from medplug import Display, Percentiles, Preprocessing, Window, sources
 from medplug.case import Unit, VoiWindow
 from medplug.errors import SourceError
 from medplug.pipeline import Pipeline
+from medplug.tone import percentile_range
 
 
 def looked_up(table, values):
@@ -206,6 +207,34 @@ def test_padding_in_a_file_is_shown_black_though_monochrome1_turns_values_round(
     assert shown[0, 2] == 1
     window = Preprocessing(values=Window(2000, 4000))
     assert (Pipeline(window).prepare(next(sources.read(path))).arrays["image"][0][:, :2] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "limit", "padding"),
+    [
+        ("Float", np.float32, None, (np.float32(-0.1), np.float32(-0.1))),
+        ("Float", np.float32, -9.5, (-9.5, np.float32(-0.1))),
+        ("DoubleFloat", np.float64, None, (np.float32(-0.1), np.float32(-0.1))),
+    ],
+)
+def test_the_padding_of_float_pixels_is_no_measurement(write_dicom, kind, dtype, limit, padding):
+    pixels = np.linspace(1, 3, 20).astype(dtype).reshape(4, 5)
+    pixels[0] = -0.1
+    elements = {} if limit is None else {f"{kind}PixelPaddingRangeLimit": limit}
+    path = write_dicom(
+        "a.dcm",
+        pixels.astype(np.float32),
+        PixelData=None,
+        BitsAllocated=8 * pixels.itemsize,
+        **{f"{kind}PixelData": pixels.tobytes(), f"{kind}PixelPaddingValue": -0.1},
+        **elements,
+    )
+
+    [case] = sources.read(path)
+
+    assert case.image.values.padding == padding
+    low, _ = percentile_range(Percentiles(0, 100), case.image, case.image.read())
+    assert low == pytest.approx(pixels[1, 0])
 
 
 def test_slices_of_different_padding_are_refused(write_series):

@@ -87,6 +87,15 @@ def test_a_missing_file_is_refused_by_name(medium):
     assert len(cases) == 2
 
 
+def test_a_record_that_is_not_in_use_names_no_file(medium):
+    path = edited(medium, lambda record: setattr(record, "RecordInUseFlag", 0))
+
+    index, *cases = sources.read(path)
+
+    assert index.outcome.reason.endswith("is an index, of 2 files")
+    assert [type(case) for case in cases] == [Case, Case]
+
+
 @pytest.mark.parametrize("way_out", [["..", "SECRET"], ["..\\SECRET"], ["/etc/passwd"], ["LINK", "SECRET"], [".", "X"]])
 def test_a_dicomdir_reads_nothing_outside_its_folder(medium, tmp_path, way_out):
     secret = tmp_path / "SECRET"

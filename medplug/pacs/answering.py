@@ -137,9 +137,10 @@ class Answering:
 
     def _forget_finished(self) -> None:
         names = tuple(str(choice.path) for choice, _ in self._models)
-        for study in self._spool.ledger.finished(names, self._config.keep_hours * 3600):
-            self._spool.forget(study)
-            _LOG.info("study %s: forgotten", short(study))
+        keep = self._config.keep_hours * 3600
+        for study in self._spool.ledger.finished(names, keep):
+            if self._spool.forget(study, names, keep):
+                _LOG.info("study %s: forgotten", short(study))
 
 
 def pause(before: int, config: ListenConfig) -> float:

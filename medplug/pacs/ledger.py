@@ -131,11 +131,11 @@ class Ledger:
         )
 
     def received(self, study: str, uid: str, sha256: str) -> None:
-        """An instance is here: its study has changed, and what failed on it may be tried anew."""
+        """An instance is here: its study has changed, what failed on it may be tried anew, and nobody dropped this."""
         with self.change() as tables:
             tables.execute(
                 "INSERT INTO study (uid, revision, heard) VALUES (?, 1, ?) "
-                "ON CONFLICT (uid) DO UPDATE SET revision = revision + 1, heard = excluded.heard",
+                "ON CONFLICT (uid) DO UPDATE SET revision = revision + 1, heard = excluded.heard, dropped = 0",
                 (study, time.time()),
             )
             tables.execute(
@@ -218,6 +218,7 @@ class Ledger:
         """(UID, study, SHA-256, how often tried) of results that are to be delivered now, the oldest first."""
         return self.rows(
             "SELECT uid, study, sha256, tried FROM result WHERE sent IS NULL AND after <= ? "
+            "AND NOT EXISTS (SELECT 1 FROM study WHERE study.uid = result.study AND dropped) "
             "ORDER BY after, rowid LIMIT ?",
             *(time.time(), most),
         )
@@ -238,24 +239,35 @@ class Ledger:
 
     def finished(self, models: tuple[str, ...], keep: float) -> list[str]:
         """Studies whose answers all were delivered `keep` seconds ago, and those that a human dropped."""
+        condition, values = self._finished(models, keep)
+        return [uid for (uid,) in self.rows(f"SELECT uid FROM study WHERE {condition}", *values)]
+
+    def forget(self, study: str, models: tuple[str, ...], keep: float) -> bool:
+        """Remove a study if it is finished still; False, and nothing, where something came to it meanwhile.
+
+        Of its results, the UIDs of those that were sent stay, so that they are known when they come back.
+        """
+        condition, values = self._finished(models, keep)
+        with self.change() as tables:
+            if not tables.execute(f"DELETE FROM study WHERE uid = ? AND ({condition})", (study, *values)).rowcount:
+                return False
+            tables.execute("DELETE FROM result WHERE study = ? AND sent IS NULL", (study,))
+            return True
+
+    @staticmethod
+    def _finished(models: tuple[str, ...], keep: float) -> tuple[str, tuple[object, ...]]:
+        """What `finished` asks of a study, in SQL, and the values in it."""
         marks = ", ".join("?" * len(models))
         answered = (
             "SELECT COUNT(*) FROM answer WHERE answer.study = study.uid AND answer.revision = study.revision "
             f"AND model IN ({marks})"
         )
-        found = self.rows(
-            f"SELECT uid FROM study WHERE dropped OR (({answered}) = ? "
+        condition = (
+            f"dropped OR (({answered}) = ? "
             "AND NOT EXISTS (SELECT 1 FROM result WHERE result.study = study.uid AND sent IS NULL) "
-            "AND MAX(heard, COALESCE((SELECT MAX(sent) FROM result WHERE result.study = study.uid), 0)) + ? <= ?)",
-            *(*models, len(models), keep, time.time()),
+            "AND MAX(heard, COALESCE((SELECT MAX(sent) FROM result WHERE result.study = study.uid), 0)) + ? <= ?)"
         )
-        return [uid for (uid,) in found]
-
-    def forget(self, study: str) -> None:
-        """Remove a study; of its results, their UIDs stay, so that they are known when they come back."""
-        with self.change() as tables:
-            tables.execute("DELETE FROM study WHERE uid = ?", (study,))
-            tables.execute("DELETE FROM result WHERE study = ? AND sent IS NULL", (study,))
+        return condition, (*models, len(models), keep, time.time())
 
     # For a human
 

@@ -81,11 +81,32 @@ def test_a_result_that_comes_back_is_known_even_when_its_study_is_forgotten(ledg
     ledger.answered(work, MODEL, {"9.1": "cc", "9.2": "dd"})
     ledger.delivered("9.1")
 
-    ledger.forget("1.1")
+    ledger.drop("1.1")
+    assert ledger.forget("1.1", (MODEL,), keep=0)
 
     assert ledger.has("9.1", "as another PACS has written it")
     assert not ledger.has("9.2", "dd")  # it was never sent
     assert not ledger.has("1.1.1", "aa")
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_what_is_acknowledged_while_its_study_is_forgotten_stays(tmp_path, dropped):
+    spool = Spool(tmp_path)
+    spool.take("1.1", "1.1.1", (b"one",), reserve=0)
+    work = due(spool.ledger)
+    spool.ledger.begin(work, MODEL, time.time())
+    spool.ledger.answered(work, MODEL, {"9.1": "cc"} if dropped else {})
+    if dropped:
+        spool.ledger.drop("1.1")
+    assert spool.ledger.outbox(10) == []
+    [study] = spool.ledger.finished((MODEL,), keep=0)
+
+    assert spool.take("1.1", "1.1.2", (b"two",), reserve=0)
+
+    assert not spool.forget(study, (MODEL,), keep=0)
+    assert len(spool.ledger.instances("1.1")) == len(list((tmp_path / "studies").glob("*/*"))) == 2
+    assert due(spool.ledger).revision == 2
+    spool.ledger.close()
 
 
 def test_a_study_whose_runs_never_end_gives_way_and_is_set_aside_at_last(ledger):

@@ -23,11 +23,11 @@ CREATE TABLE IF NOT EXISTS study (
     dropped INTEGER NOT NULL DEFAULT 0    -- a human wants it forgotten
 );
 CREATE TABLE IF NOT EXISTS instance (
-    uid TEXT PRIMARY KEY,
     study TEXT NOT NULL REFERENCES study(uid) ON DELETE CASCADE,
-    sha256 TEXT NOT NULL                  -- of its content, and the name of its file
+    uid TEXT NOT NULL,                    -- unique in its study: a device that repeats it in another takes nothing away
+    sha256 TEXT NOT NULL,                 -- of its content, and the name of its file
+    PRIMARY KEY (study, uid)
 );
-CREATE INDEX IF NOT EXISTS instance_study ON instance(study);
 CREATE TABLE IF NOT EXISTS answer (
     study TEXT NOT NULL REFERENCES study(uid) ON DELETE CASCADE,
     model TEXT NOT NULL,
@@ -121,12 +121,13 @@ class Ledger:
 
     # Receiving
 
-    def has(self, uid: str, sha256: str) -> bool:
-        """Whether an instance with this content is here, or is a result of ours that comes back."""
+    def has(self, study: str, uid: str, sha256: str) -> bool:
+        """Whether a study has an instance with this content, or it is a result of ours that comes back."""
         return bool(
             self.rows(
-                "SELECT 1 FROM instance WHERE uid = ? AND sha256 = ? UNION SELECT 1 FROM result WHERE uid = ?",
-                *(uid, sha256, uid),
+                "SELECT 1 FROM instance WHERE study = ? AND uid = ? AND sha256 = ? "
+                "UNION SELECT 1 FROM result WHERE uid = ?",
+                *(study, uid, sha256, uid),
             )
         )
 
@@ -139,7 +140,7 @@ class Ledger:
                 (study, time.time()),
             )
             tables.execute(
-                "INSERT OR REPLACE INTO instance (uid, study, sha256) VALUES (?, ?, ?)", (uid, study, sha256)
+                "INSERT OR REPLACE INTO instance (study, uid, sha256) VALUES (?, ?, ?)", (study, uid, sha256)
             )
             tables.execute(
                 "UPDATE answer SET begun = 0, failed = 0, after = 0, reason = NULL WHERE study = ?", (study,)

@@ -60,7 +60,7 @@ class Spool:
             digest.update(part)
             size += len(part)
         sha256 = digest.hexdigest()
-        if self.ledger.has(uid, sha256):
+        if self.ledger.has(study, uid, sha256):
             return False
         if shutil.disk_usage(self.folder).free < size + reserve:
             raise OSError(28, "the disk is as full as it may get")  # ENOSPC
@@ -72,7 +72,7 @@ class Spool:
                 stream.flush()
                 os.fsync(stream.fileno())
             with self.ledger.lock:
-                if self.ledger.has(uid, sha256):
+                if self.ledger.has(study, uid, sha256):
                     return False
                 publish(begun, self.studies / _named(study) / sha256)
                 self.ledger.received(study, uid, sha256)

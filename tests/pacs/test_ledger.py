@@ -84,9 +84,22 @@ def test_a_result_that_comes_back_is_known_even_when_its_study_is_forgotten(ledg
     ledger.drop("1.1")
     assert ledger.forget("1.1", (MODEL,), keep=0)
 
-    assert ledger.has("9.1", "as another PACS has written it")
-    assert not ledger.has("9.2", "dd")  # it was never sent
-    assert not ledger.has("1.1.1", "aa")
+    assert ledger.has("1.1", "9.1", "as another PACS has written it")
+    assert not ledger.has("1.1", "9.2", "dd")  # it was never sent
+    assert not ledger.has("1.1", "1.1.1", "aa")
+
+
+def test_an_instance_that_repeats_anothers_uid_in_another_study_takes_nothing_from_it(tmp_path):
+    spool = Spool(tmp_path)
+
+    assert spool.take("1.1", "1.1.1", (b"one",), reserve=0)
+    assert spool.take("1.2", "1.1.1", (b"another",), reserve=0)
+    assert spool.take("1.3", "1.1.1", (b"one",), reserve=0)
+
+    spool.recover()
+    assert [len(spool.ledger.instances(study)) for study in ("1.1", "1.2", "1.3")] == [1, 1, 1]
+    assert sorted(file.read_bytes() for file in (tmp_path / "studies").glob("*/*")) == [b"another", b"one", b"one"]
+    spool.ledger.close()
 
 
 @pytest.mark.parametrize("dropped", [False, True])

@@ -91,9 +91,7 @@ class Answering:
         except _Stopped:
             ledger.interrupted(work, name)
         except Exception as error:
-            reason = f"{type(error).__name__}: {clean(error)}"
-            ledger.failed(work, name, time.time() + pause(work.failed, self._config), reason, {})
-            self._say_failed(work, model, reason)
+            self._failed(work, choice, model, f"{type(error).__name__}: {clean(error)}", {})
         self._answered.set()
         return True
 
@@ -124,16 +122,24 @@ class Answering:
             with self._spool.ledger.lock:
                 results = self._spool.keep_results(work.study, _made(folder / "out"))
                 if failures:
-                    after = time.time() + pause(work.failed, self._config)
-                    self._spool.ledger.failed(work, str(choice.path), after, failures[0], results)
-                    self._say_failed(work, model, failures[0])
+                    self._failed(work, choice, model, failures[0], results)
                 elif not self._spool.ledger.answered(work, str(choice.path), results):
-                    _LOG.info("study %s: changed while it was answered; it is answered anew", short(work.study))
+                    self._say_changed(work)
 
-    def _say_failed(self, work: Work, model: LoadedModel, reason: str) -> None:
+    def _failed(
+        self, work: Work, choice: ModelChoice, model: LoadedModel, reason: str, results: dict[str, str]
+    ) -> None:
+        """Note a failure, and what was answered in spite of it."""
+        after = time.time() + pause(work.failed, self._config)
+        if not self._spool.ledger.failed(work, str(choice.path), after, reason, results):
+            self._say_changed(work)
+            return
         last = work.failed + 1 >= self._config.retry.attempts
         then = "it is set aside" if last else "it is tried again"
         _LOG.error("study %s: %s failed, %s: %s", short(work.study), model.model.name, then, reason)
+
+    def _say_changed(self, work: Work) -> None:
+        _LOG.info("study %s: changed while it was answered; it is answered anew", short(work.study))
 
     def _forget_finished(self) -> None:
         names = tuple(str(choice.path) for choice, _ in self._models)

@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS answer (
 CREATE TABLE IF NOT EXISTS result (
     uid TEXT PRIMARY KEY,
     study TEXT NOT NULL,                  -- outlives it: what comes back from the archive must be known as ours
+    model TEXT NOT NULL,
     sha256 TEXT NOT NULL,
     sent REAL,                            -- when the destination had it
     tried INTEGER NOT NULL DEFAULT 0,
@@ -180,37 +181,52 @@ class Ledger:
                 "UPDATE answer SET begun = begun - 1, after = 0 WHERE study = ? AND model = ?", (work.study, model)
             )
 
-    def failed(self, work: Work, model: str, after: float, reason: str, results: dict[str, str]) -> None:
-        """A run failed; what it answered nevertheless goes out."""
+    def failed(self, work: Work, model: str, after: float, reason: str, results: dict[str, str]) -> bool:
+        """A run failed; what it answered nevertheless goes out. False, and nothing, if the study changed."""
         with self.change() as tables:
+            if not self._is_of_now(tables, work):
+                return False
             tables.execute(
                 "UPDATE answer SET failed = failed + 1, after = ?, reason = ? WHERE study = ? AND model = ?",
                 (after, reason, work.study, model),
             )
-            self._results(tables, work, results)
+            self._results(tables, work, model, results)
+            return True
 
     def answered(self, work: Work, model: str, results: dict[str, str]) -> bool:
-        """A run ended: its results, SHA-256 by UID, are to be delivered. False, and nothing, if the study changed."""
+        """A run ended: its results, SHA-256 by UID, are to be delivered, and of those before none that still waits.
+
+        False, and nothing, if the study changed.
+        """
         with self.change() as tables:
-            now = tables.execute("SELECT revision FROM study WHERE uid = ?", (work.study,)).fetchone()
-            if now is None or now[0] != work.revision:
+            if not self._is_of_now(tables, work):
                 return False
             tables.execute(
                 "UPDATE answer SET revision = ?, begun = 0, failed = 0, after = 0, reason = NULL "
                 "WHERE study = ? AND model = ?",
                 (work.revision, work.study, model),
             )
-            self._results(tables, work, results)
+            waiting = tables.execute(
+                "SELECT uid FROM result WHERE study = ? AND model = ? AND sent IS NULL", (work.study, model)
+            ).fetchall()
+            tables.executemany("DELETE FROM result WHERE uid = ?", [(uid,) for (uid,) in waiting if uid not in results])
+            self._results(tables, work, model, results)
             return True
 
     @staticmethod
-    def _results(tables: sqlite3.Connection, work: Work, results: dict[str, str]) -> None:
+    def _is_of_now(tables: sqlite3.Connection, work: Work) -> bool:
+        """Whether a study is as it was when a run of it began."""
+        now = tables.execute("SELECT revision FROM study WHERE uid = ?", (work.study,)).fetchone()
+        return now is not None and now[0] == work.revision
+
+    @staticmethod
+    def _results(tables: sqlite3.Connection, work: Work, model: str, results: dict[str, str]) -> None:
         """A result that has been sent as it is stays sent; the same answer has the same UID and the same bytes."""
         for uid, sha256 in results.items():
             tables.execute(
-                "INSERT INTO result (uid, study, sha256) VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE "
+                "INSERT INTO result (uid, study, model, sha256) VALUES (?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE "
                 "SET sha256 = excluded.sha256, sent = NULL, tried = 0, after = 0 WHERE sha256 <> excluded.sha256",
-                (uid, work.study, sha256),
+                (uid, work.study, model, sha256),
             )
 
     # Delivering

@@ -54,8 +54,24 @@ def test_an_answer_to_what_a_study_was_is_dropped(ledger):
     ledger.received("1.1", "1.1.2", "bb")
 
     assert not ledger.answered(work, MODEL, {"9.1": "cc"})
+    assert not ledger.failed(work, MODEL, time.time() + 60, "ValueError: no", {"9.1": "cc"})
     assert ledger.outbox(10) == []
-    assert due(ledger).revision == 2
+    assert due(ledger) == Work("1.1", revision=2, begun=0, failed=0)
+
+
+def test_what_still_waits_of_an_answer_goes_when_the_next_one_is_there(ledger):
+    ledger.received("1.1", "1.1.1", "aa")
+    for model in (MODEL, "models/other"):
+        work = ledger.due(model, 0, ATTEMPTS)
+        ledger.begin(work, model, time.time())
+        ledger.answered(work, model, {f"9.{len(model)}": "cc", f"8.{len(model)}": "dd"})
+    ledger.received("1.1", "1.1.2", "bb")
+    work = due(ledger)
+    ledger.begin(work, MODEL, time.time())
+
+    ledger.answered(work, MODEL, {"7.1": "ee", f"8.{len(MODEL)}": "dd"})
+
+    assert {uid for uid, *_ in ledger.outbox(10)} == {"7.1", "8.11", "8.12", "9.12"}
 
 
 def test_the_same_answer_is_not_sent_again_and_another_one_is(ledger):

@@ -53,23 +53,23 @@ class Delivering:
         """Send what is due; False where nothing is, or the node cannot be reached."""
         ledger = self._spool.ledger
         due = {
-            self._spool.result(study, sha256): (uid, study, tried)
+            self._spool.result(study, sha256): (uid, study, sha256, tried)
             for uid, study, sha256, tried in ledger.outbox(_TOGETHER)
         }
         files = [path for path in due if path.exists()]
-        for uid, _, _ in (due[path] for path in due if not path.exists()):  # else its study has just been dropped
-            ledger.undelivered(uid, time.time() + self._config.retry.longest_seconds, "its file is gone")
+        for uid, _, sha256, _ in (due[path] for path in due if not path.exists()):  # else its study was just dropped
+            ledger.undelivered(uid, sha256, time.time() + self._config.retry.longest_seconds, "its file is gone")
         left = dict.fromkeys(files)
         try:
             for sent in deliver(list(outgoing(files)), self._node):
                 del left[sent.path]
-                uid, study, tried = due[sent.path]
+                uid, study, sha256, tried = due[sent.path]
                 if sent.refused is None:
-                    ledger.delivered(uid)
+                    ledger.delivered(uid, sha256)
                     sent.path.unlink(missing_ok=True)
                     _LOG.info("study %s: a result was delivered", short(study))
                 else:
-                    ledger.undelivered(uid, time.time() + pause(tried, self._config), sent.refused)
+                    ledger.undelivered(uid, sha256, time.time() + pause(tried, self._config), sent.refused)
                     _LOG.warning("study %s: %s refused a result: %s", short(study), self._node, sent.refused)
                 self._say_reached(None)
                 if self._stop.is_set():
@@ -77,8 +77,8 @@ class Delivering:
         except NodeError as error:
             self._say_reached(error)
             for path in left:
-                uid, _, tried = due[path]
-                ledger.undelivered(uid, time.time() + pause(tried, self._config), str(error))
+                uid, _, sha256, tried = due[path]
+                ledger.undelivered(uid, sha256, time.time() + pause(tried, self._config), str(error))
             return False
         return bool(files)
 

@@ -240,16 +240,19 @@ class Ledger:
             *(time.time(), most),
         )
 
-    def delivered(self, uid: str) -> None:
-        """The destination has it."""
+    def delivered(self, uid: str, sha256: str) -> None:
+        """The destination has it; what has been made anew with this UID meanwhile is still to be sent."""
         with self.change() as tables:
-            tables.execute("UPDATE result SET sent = ?, reason = NULL WHERE uid = ?", (time.time(), uid))
+            tables.execute(
+                "UPDATE result SET sent = ?, reason = NULL WHERE uid = ? AND sha256 = ?", (time.time(), uid, sha256)
+            )
 
-    def undelivered(self, uid: str, after: float, reason: str) -> None:
+    def undelivered(self, uid: str, sha256: str, after: float, reason: str) -> None:
         """The destination does not have it yet."""
         with self.change() as tables:
             tables.execute(
-                "UPDATE result SET tried = tried + 1, after = ?, reason = ? WHERE uid = ?", (after, reason, uid)
+                "UPDATE result SET tried = tried + 1, after = ?, reason = ? WHERE uid = ? AND sha256 = ?",
+                (after, reason, uid, sha256),
             )
 
     # Keeping and forgetting

@@ -40,7 +40,7 @@ def test_a_study_is_due_when_it_is_quiet_and_until_its_revision_is_answered(ledg
 
     assert due(ledger) is None
     assert state(ledger) == "sending"
-    ledger.delivered("9.1")
+    ledger.delivered("9.1", "cc")
     assert state(ledger) == "done"
     assert ledger.finished((MODEL,), keep=60) == []
     assert ledger.finished((MODEL,), keep=0) == ["1.1"]
@@ -86,8 +86,22 @@ def test_the_same_answer_is_not_sent_again_and_another_one_is(ledger):
 
         assert [uid for uid, *_ in ledger.outbox(10)] == waiting
         for uid in waiting:
-            ledger.delivered(uid)
+            ledger.delivered(uid, results[uid])
         ledger.received("1.1", f"1.1.{revision + 1}", "bb")
+
+
+def test_what_is_made_anew_while_it_is_sent_is_sent_again(ledger):
+    ledger.received("1.1", "1.1.1", "aa")
+    work = due(ledger)
+    ledger.begin(work, MODEL, time.time())
+    ledger.answered(work, MODEL, {"9.1": "cc"})
+    ledger.answered(work, MODEL, {"9.1": "dd"})
+
+    ledger.delivered("9.1", "cc")
+
+    assert [sha256 for _, _, sha256, _ in ledger.outbox(10)] == ["dd"]
+    ledger.delivered("9.1", "dd")
+    assert ledger.outbox(10) == []
 
 
 def test_a_result_that_comes_back_is_known_even_when_its_study_is_forgotten(ledger):
@@ -95,7 +109,7 @@ def test_a_result_that_comes_back_is_known_even_when_its_study_is_forgotten(ledg
     work = due(ledger)
     ledger.begin(work, MODEL, time.time())
     ledger.answered(work, MODEL, {"9.1": "cc", "9.2": "dd"})
-    ledger.delivered("9.1")
+    ledger.delivered("9.1", "cc")
 
     ledger.drop("1.1")
     assert ledger.forget("1.1", (MODEL,), keep=0)

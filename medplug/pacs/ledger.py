@@ -71,6 +71,16 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Due:
+    """A result that is to be delivered, and how often that has been tried."""
+
+    uid: str
+    study: str
+    sha256: str
+    tried: int
+
+
+@dataclass(frozen=True)
 class Line:
     """A study as `--status` shows it."""
 
@@ -231,14 +241,18 @@ class Ledger:
 
     # Delivering
 
-    def outbox(self, most: int) -> list[tuple[str, str, str, int]]:
-        """(UID, study, SHA-256, how often tried) of results that are to be delivered now, the oldest first."""
-        return self.rows(
+    def outbox(self, most: int) -> list[Due]:
+        """Results that are to be delivered now: first those that failed least, of them those that wait longest.
+
+        So one on which the destination breaks off each time does not stand before the others each time.
+        """
+        found = self.rows(
             "SELECT uid, study, sha256, tried FROM result WHERE sent IS NULL AND after <= ? "
             "AND NOT EXISTS (SELECT 1 FROM study WHERE study.uid = result.study AND dropped) "
-            "ORDER BY after, rowid LIMIT ?",
+            "ORDER BY tried, after, rowid LIMIT ?",
             *(time.time(), most),
         )
+        return [Due(*one) for one in found]
 
     def delivered(self, uid: str, sha256: str) -> None:
         """The destination has it; what has been made anew with this UID meanwhile is still to be sent."""
@@ -254,6 +268,24 @@ class Ledger:
                 "UPDATE result SET tried = tried + 1, after = ?, reason = ? WHERE uid = ? AND sha256 = ?",
                 (after, reason, uid, sha256),
             )
+
+    def postponed(self, results: list[Due], after: float, reason: str) -> None:
+        """The destination is away, and these wait for it together."""
+        with self.change() as tables:
+            tables.executemany(
+                "UPDATE result SET after = ?, reason = ? WHERE uid = ? AND sha256 = ?",
+                [(after, reason, one.uid, one.sha256) for one in results],
+            )
+
+    def lost(self, uid: str, sha256: str) -> bool:
+        """The file of a result that waits is gone: have its study answered anew. False if it waits no more."""
+        with self.change() as tables:
+            gone = tables.execute(
+                "DELETE FROM result WHERE uid = ? AND sha256 = ? AND sent IS NULL RETURNING study, model", (uid, sha256)
+            ).fetchone()
+            if gone is not None:
+                tables.execute("UPDATE answer SET revision = 0, after = 0 WHERE study = ? AND model = ?", gone)
+            return gone is not None
 
     # Keeping and forgetting
 

@@ -71,7 +71,7 @@ def test_what_still_waits_of_an_answer_goes_when_the_next_one_is_there(ledger):
 
     ledger.answered(work, MODEL, {"7.1": "ee", f"8.{len(MODEL)}": "dd"})
 
-    assert {uid for uid, *_ in ledger.outbox(10)} == {"7.1", "8.11", "8.12", "9.12"}
+    assert {one.uid for one in ledger.outbox(10)} == {"7.1", "8.11", "8.12", "9.12"}
 
 
 def test_the_same_answer_is_not_sent_again_and_another_one_is(ledger):
@@ -84,7 +84,7 @@ def test_the_same_answer_is_not_sent_again_and_another_one_is(ledger):
         ledger.begin(work, MODEL, time.time())
         assert ledger.answered(work, MODEL, results)
 
-        assert [uid for uid, *_ in ledger.outbox(10)] == waiting
+        assert [one.uid for one in ledger.outbox(10)] == waiting
         for uid in waiting:
             ledger.delivered(uid, results[uid])
         ledger.received("1.1", f"1.1.{revision + 1}", "bb")
@@ -99,7 +99,7 @@ def test_what_is_made_anew_while_it_is_sent_is_sent_again(ledger):
 
     ledger.delivered("9.1", "cc")
 
-    assert [sha256 for _, _, sha256, _ in ledger.outbox(10)] == ["dd"]
+    assert [one.sha256 for one in ledger.outbox(10)] == ["dd"]
     ledger.delivered("9.1", "dd")
     assert ledger.outbox(10) == []
 
@@ -184,7 +184,7 @@ def test_a_run_that_fails_waits_and_is_set_aside_until_something_new_comes(ledge
     ledger.failed(work, MODEL, time.time() + 60, "ValueError: no", {"9.1": "cc"})
 
     assert due(ledger) is None  # not before its time
-    assert [uid for uid, *_ in ledger.outbox(10)] == ["9.1"]  # what could be answered goes out
+    assert [one.uid for one in ledger.outbox(10)] == ["9.1"]  # what could be answered goes out
 
 
 def test_a_start_removes_what_a_kill_has_left_and_nothing_else(tmp_path):

@@ -184,11 +184,12 @@ class Ledger:
                 (work.study, model, after),
             )
 
-    def interrupted(self, work: Work, model: str) -> None:
-        """A run was broken off on purpose and does not count."""
+    def interrupted(self, work: Work, model: str, after: float = 0, reason: str | None = None) -> None:
+        """A run was broken off, on purpose or for a reason that does not lie in its study; it does not count."""
         with self.change() as tables:
             tables.execute(
-                "UPDATE answer SET begun = begun - 1, after = 0 WHERE study = ? AND model = ?", (work.study, model)
+                "UPDATE answer SET begun = MAX(begun - 1, 0), after = ?, reason = ? WHERE study = ? AND model = ?",
+                (after, reason, work.study, model),
             )
 
     def failed(self, work: Work, model: str, after: float, reason: str, results: dict[str, str]) -> bool:

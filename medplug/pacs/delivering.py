@@ -53,6 +53,8 @@ class Delivering:
     def _deliver(self) -> bool:
         """Send what is due; False where nothing is, or the node cannot be reached."""
         left = self._due()
+        if left:
+            self._spool.ledger.sending(list(left.values()))
         broken: list[Due] = []  # on these the node broke off, without taking anything between them
         taken = False
         while left:

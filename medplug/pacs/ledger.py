@@ -40,13 +40,16 @@ CREATE TABLE IF NOT EXISTS answer (
 );
 CREATE TABLE IF NOT EXISTS result (
     uid TEXT PRIMARY KEY,
-    study TEXT NOT NULL,                  -- outlives it: what comes back from the archive must be known as ours
+    study TEXT NOT NULL,                  -- outlives it: the same answer is not sent again
     model TEXT NOT NULL,
     sha256 TEXT NOT NULL,
     sent REAL,                            -- when the destination had it
     tried INTEGER NOT NULL DEFAULT 0,
     after REAL NOT NULL DEFAULT 0,
     reason TEXT
+);
+CREATE TABLE IF NOT EXISTS ours (
+    uid TEXT PRIMARY KEY                  -- of a result before it was sent: what comes back must be known
 );
 CREATE INDEX IF NOT EXISTS result_unsent ON result(after) WHERE sent IS NULL;
 """
@@ -137,7 +140,7 @@ class Ledger:
         return bool(
             self.rows(
                 "SELECT 1 FROM instance WHERE study = ? AND uid = ? AND sha256 = ? "
-                "UNION SELECT 1 FROM result WHERE uid = ?",
+                "UNION SELECT 1 FROM ours WHERE uid = ?",
                 *(study, uid, sha256, uid),
             )
         )
@@ -255,6 +258,11 @@ class Ledger:
         )
         return [Due(*one) for one in found]
 
+    def sending(self, results: list[Due]) -> None:
+        """These are about to be sent: whatever becomes of that and of their study, they may come back."""
+        with self.change() as tables:
+            tables.executemany("INSERT OR IGNORE INTO ours (uid) VALUES (?)", [(one.uid,) for one in results])
+
     def delivered(self, uid: str, sha256: str) -> None:
         """The destination has it; what has been made anew with this UID meanwhile is still to be sent."""
         with self.change() as tables:
@@ -298,7 +306,7 @@ class Ledger:
     def forget(self, study: str, models: tuple[str, ...], keep: float) -> bool:
         """Remove a study if it is finished still; False, and nothing, where something came to it meanwhile.
 
-        Of its results, the UIDs of those that were sent stay, so that they are known when they come back.
+        Of its results, the UIDs of those that may have been sent stay, so that they are known when they come back.
         """
         condition, values = self._finished(models, keep)
         with self.change() as tables:

@@ -108,13 +108,15 @@ def test_a_result_that_comes_back_is_known_even_when_its_study_is_forgotten(ledg
     ledger.received("1.1", "1.1.1", "aa")
     work = due(ledger)
     ledger.begin(work, MODEL, time.time())
-    ledger.answered(work, MODEL, {"9.1": "cc", "9.2": "dd"})
+    ledger.answered(work, MODEL, {"9.1": "cc", "9.2": "dd", "9.3": "ee"})
+    ledger.sending([one for one in ledger.outbox(10) if one.uid != "9.2"])
     ledger.delivered("9.1", "cc")
 
     ledger.drop("1.1")
     assert ledger.forget("1.1", (MODEL,), keep=0)
 
     assert ledger.has("1.1", "9.1", "as another PACS has written it")
+    assert ledger.has("1.1", "9.3", "ee")  # nobody knows whether it arrived
     assert not ledger.has("1.1", "9.2", "dd")  # it was never sent
     assert not ledger.has("1.1", "1.1.1", "aa")
 

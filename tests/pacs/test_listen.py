@@ -159,6 +159,29 @@ def test_a_study_on_which_the_model_fails_is_set_aside_until_it_is_retried(liste
     wait_until(lambda: len(archive.got) == 1, 20, "the answer")
 
 
+def test_answers_of_a_queue_that_is_not_here_are_acknowledged_and_left(listener, archive, tmp_path):
+    images = [study(tmp_path / name) for name in ("capture", "medplugs-ct", "anothers-capture")]
+    for name, sop_class, maker in (
+        ("capture", "1.2.840.10008.5.1.4.1.1.7", "medplug"),
+        ("medplugs-ct", "1.2.840.10008.5.1.4.1.1.2", "medplug"),
+        ("anothers-capture", "1.2.840.10008.5.1.4.1.1.7", "Else"),
+    ):
+        dataset = dcmread(tmp_path / name / "0000.dcm")
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
+        dataset.Manufacturer = maker
+        dataset.save_as(tmp_path / name / "0000.dcm")
+    listener.quiet_seconds = 60
+    listener.start()
+
+    assert [refusals(tmp_path / name, listener.url) for name in ("capture", "medplugs-ct", "anothers-capture")] == [
+        [None],
+        [None],
+        [None],
+    ]
+
+    assert set(states(listener)) == set(images[1:])
+
+
 def test_what_is_the_machines_fault_sets_no_study_aside(listener, archive, tmp_path):
     record = listener.folder / "state" / "objects.sqlite"
     record.mkdir(parents=True)  # a database that cannot be opened

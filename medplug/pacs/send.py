@@ -12,14 +12,21 @@ from ..nodes.words import in_words
 from ..sources.refusal import name_of
 from ..sources.walk import Kind, files_below, kind_of
 
+DUPLICATE = 0x0111
+"""The node has an instance with this UID, PS3.7 C.5.6; as a failure reason of STOW-RS it is the same number."""
+
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one file: stored where `refused` is None, else why not. `note` is a warning of the node's."""
+    """What became of one file: stored where `refused` is None, else why not. `note` is a warning of the node's.
+
+    `status` is the node's answer in C-STORE's numbers, None where it was not asked.
+    """
 
     path: Path
     refused: str | None = None
     note: str | None = None
+    status: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,8 +112,9 @@ def _by_web(files: Sequence[Outgoing], node: Address) -> Iterator[Sent]:
 def _said(path: Path, status: int) -> Sent:
     """0x0000 is success, 0xBxxx a warning with which the instance is stored (PS3.4 B.2.3), all else a refusal."""
     if status == 0:
-        return Sent(path)
-    return Sent(path, note=in_words(status)) if status >> 12 == 0xB else Sent(path, in_words(status))
+        return Sent(path, status=status)
+    words = in_words(status)
+    return Sent(path, note=words, status=status) if status >> 12 == 0xB else Sent(path, words, status=status)
 
 
 def _is_dicom(path: Path) -> bool:

@@ -60,7 +60,7 @@ class Spool:
             digest.update(part)
             size += len(part)
         sha256 = digest.hexdigest()
-        if self.ledger.has(uid, sha256):
+        if self.ledger.has(study, uid, sha256):
             return False
         if shutil.disk_usage(self.folder).free < size + reserve:
             raise OSError(28, "the disk is as full as it may get")  # ENOSPC
@@ -72,7 +72,7 @@ class Spool:
                 stream.flush()
                 os.fsync(stream.fileno())
             with self.ledger.lock:
-                if self.ledger.has(uid, sha256):
+                if self.ledger.has(study, uid, sha256):
                     return False
                 publish(begun, self.studies / _named(study) / sha256)
                 self.ledger.received(study, uid, sha256)
@@ -109,12 +109,14 @@ class Spool:
         """The file of a result that waits."""
         return self.results / _named(study) / sha256
 
-    def forget(self, study: str) -> None:
-        """Remove a study, first from the queue, then from the disk."""
+    def forget(self, study: str, models: tuple[str, ...], keep: float) -> bool:
+        """Remove a study, first from the queue, then from the disk; False, and nothing, if it is not finished now."""
         with self.ledger.lock:
-            self.ledger.forget(study)
+            if not self.ledger.forget(study, models, keep):
+                return False
             shutil.rmtree(self.studies / _named(study), ignore_errors=True)
             shutil.rmtree(self.results / _named(study), ignore_errors=True)
+            return True
 
     @contextmanager
     def alone(self) -> Iterator[None]:

@@ -151,11 +151,53 @@ def test_a_study_on_which_the_model_fails_is_set_aside_until_it_is_retried(liste
 
     shown = listener.command("--status").stdout
     assert "the plugin bright failed on this image: ValueError: poisoned" in shown
+    assert "bright took" not in listener.log
     assert listener.log.count("bright failed, it is") == 2
     poison.unlink()
     assert listener.command("--retry", "1.2.3").returncode == 2
     assert listener.command("--retry", uid).stdout == "1 studies are tried again\n"
     wait_until(lambda: len(archive.got) == 1, 20, "the answer")
+
+
+def test_answers_of_a_queue_that_is_not_here_are_acknowledged_and_left(listener, archive, tmp_path):
+    images = [study(tmp_path / name) for name in ("capture", "medplugs-ct", "anothers-capture")]
+    for name, sop_class, maker in (
+        ("capture", "1.2.840.10008.5.1.4.1.1.7", "medplug"),
+        ("medplugs-ct", "1.2.840.10008.5.1.4.1.1.2", "medplug"),
+        ("anothers-capture", "1.2.840.10008.5.1.4.1.1.7", "Else"),
+    ):
+        dataset = dcmread(tmp_path / name / "0000.dcm")
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
+        dataset.Manufacturer = maker
+        dataset.save_as(tmp_path / name / "0000.dcm")
+    listener.quiet_seconds = 60
+    listener.start()
+
+    assert [refusals(tmp_path / name, listener.url) for name in ("capture", "medplugs-ct", "anothers-capture")] == [
+        [None],
+        [None],
+        [None],
+    ]
+
+    assert set(states(listener)) == set(images[1:])
+
+
+def test_what_is_the_machines_fault_sets_no_study_aside(listener, archive, tmp_path):
+    record = listener.folder / "state" / "objects.sqlite"
+    record.mkdir(parents=True)  # a database that cannot be opened
+    listener.more = "attempts = 2"
+    uid = study(tmp_path / "a")
+    listener.start()
+    assert refusals(tmp_path / "a", listener.url) == [None]
+
+    wait_until(lambda: listener.log.count("bright cannot run, it is tried again: OperationalError") >= 3, 30, "runs")
+    assert states(listener) == {uid: "waiting"}
+    assert "OperationalError" in listener.command("--status").stdout
+    assert "bright took" not in listener.log
+    record.rmdir()
+
+    wait_until(lambda: states(listener) == {uid: "done"}, 20, "the answer")
+    assert len(archive.got) == 1
 
 
 def test_what_is_delivered_is_forgotten_after_its_time_and_what_is_dropped_at_once(listener, archive, tmp_path):

@@ -155,6 +155,9 @@ def test_a_dry_run_writes_nothing(model, folder, tmp_path):
         (("train", "cnn", "nowhere.csv", "-o", "m", "--budget", "soon"), "write 90s, 10m or 1.5h"),
         (("evaluate", "nowhere"), "nowhere does not exist"),
         (("show", "nowhere"), "nowhere does not exist"),
+        (("send", "nowhere.dcm", "--to", "http://pacs"), "http:// is no way to a node"),
+        (("listen", "nowhere.toml"), "nowhere.toml: cannot be read: No such file"),
+        (("listen", "nowhere.toml", "--echo"), "--echo goes with --check"),
         (("trian",), "No such command 'trian'"),
     ],
 )

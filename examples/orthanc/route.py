@@ -7,29 +7,54 @@ Set in Orthanc's configuration:
     "StableAge": 30,
     "medplug": {"RetrySeconds": 30}
 
-A series is complete when nothing new has come for `StableAge` seconds. What medplug made is not sent back to it.
+A series is complete when nothing new has come for `StableAge` seconds. What medplug made is not sent back to it. Series
+that wait are noted as empty files in the folder `medplug-pending` of Orthanc's storage: a restart forgets none.
 """
 
 import json
 import threading
+from pathlib import Path
 
 import orthanc
 
-SETTINGS = json.loads(orthanc.GetConfiguration()).get("medplug", {})
-RETRY_SECONDS = SETTINGS.get("RetrySeconds", 30)
+CONFIGURATION = json.loads(orthanc.GetConfiguration())
+RETRY_SECONDS = CONFIGURATION.get("medplug", {}).get("RetrySeconds", 30)
+PENDING = Path(CONFIGURATION.get("StorageDirectory", "OrthancStorage"), "medplug-pending")
 NODE = "medplug"
+wake = threading.Event()
 
 
 def on_change(change, level, resource):
     if change == orthanc.ChangeType.STABLE_SERIES:
         series = json.loads(orthanc.RestApiGet(f"/series/{resource}"))
         if series["MainDicomTags"].get("Manufacturer") != "medplug":
-            order = {"Resources": [resource], "Synchronous": False}
-            orthanc.RestApiPost(f"/modalities/{NODE}/store", json.dumps(order))
-    elif change == orthanc.ChangeType.JOB_FAILURE:
-        job = json.loads(orthanc.RestApiGet(f"/jobs/{resource}"))
-        if job["Type"] == "DicomModalityStore" and job["Content"].get("RemoteAet") is not None:
-            threading.Timer(RETRY_SECONDS, orthanc.RestApiPost, [f"/jobs/{resource}/resubmit", ""]).start()
+            (PENDING / resource).touch()
+            wake.set()
+    elif change == orthanc.ChangeType.DELETED and level == orthanc.ResourceType.SERIES:
+        (PENDING / resource).unlink(missing_ok=True)
 
 
+def send(series):
+    noted = series.stat().st_mtime_ns
+    order = {"Resources": [series.name], "Synchronous": True}
+    orthanc.RestApiPost(f"/modalities/{NODE}/store", json.dumps(order))
+    if series.stat().st_mtime_ns == noted:  # else something new has come meanwhile
+        series.unlink()
+
+
+def work():
+    while True:
+        failed = False
+        wake.clear()
+        for series in sorted(PENDING.iterdir()):
+            try:
+                send(series)
+            except (orthanc.OrthancException, OSError) as error:
+                failed = True
+                orthanc.LogWarning(f"a series waits for the node {NODE}: {error}")
+        wake.wait(RETRY_SECONDS if failed else None)
+
+
+PENDING.mkdir(parents=True, exist_ok=True)
+threading.Thread(target=work, daemon=True).start()
 orthanc.RegisterOnChangeCallback(on_change)

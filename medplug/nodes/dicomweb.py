@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NodeError
 from .address import Address
+from .needs import needs
 from .tls import client_context
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 
 def client(node: Address) -> DICOMwebClient:
     """A client for a node. A password, where one is needed, stands in ~/.netrc."""
+    needs("dicomweb_client")
     import requests
     from dicomweb_client.api import DICOMwebClient
 
@@ -39,6 +41,7 @@ def client(node: Address) -> DICOMwebClient:
 @contextmanager
 def talking(node: Address) -> Iterator[None]:
     """Raise `NodeError`, which names the node alone, for whatever HTTP brings."""
+    needs("dicomweb_client")
     import requests
 
     try:

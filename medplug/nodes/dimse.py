@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NodeError
 from .address import Address
+from .needs import needs
 from .tls import client_context
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def association(
 
     With `on_store`, the node may send instances of all contexts but the first over it, for C-GET (PS3.7 D.3.3.4).
     """
+    needs("pynetdicom")
     from pynetdicom import build_context, build_role, evt
 
     from .entity import Entity, ended

@@ -56,7 +56,9 @@ class Delivering:
             self._spool.result(study, sha256): (uid, study, tried)
             for uid, study, sha256, tried in ledger.outbox(_TOGETHER)
         }
-        files = [path for path in due if path.exists()]  # a study may just have been dropped
+        files = [path for path in due if path.exists()]
+        for uid, _, _ in (due[path] for path in due if not path.exists()):  # else its study has just been dropped
+            ledger.undelivered(uid, time.time() + self._config.retry.longest_seconds, "its file is gone")
         left = dict.fromkeys(files)
         try:
             for sent in deliver(list(outgoing(files)), self._node):

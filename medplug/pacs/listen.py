@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from pathlib import Path
+from typing import TypeVar
 
 from .. import state
 from ..errors import CallError
 from ..nodes import dicomweb, dimse
+from ..nodes.needs import needs
 from .answering import Answering, load_models
 from .config import ListenConfig
 from .delivering import Delivering
 from .ledger import Ledger, Line
-from .receiver import Receiver
 from .spool import Spool
 
 _LOG = logging.getLogger("medplug.pacs")
+_T = TypeVar("_T")
 
 
 def listen(config: ListenConfig, stop: threading.Event) -> None:
@@ -28,7 +32,10 @@ def listen(config: ListenConfig, stop: threading.Event) -> None:
     """
     os.environ[state.ENVIRONMENT] = str(config.state)  # the writers' record lies beside the queue
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
-    spool = Spool(config.state)
+    needs("pynetdicom")
+    from .receiver import Receiver
+
+    spool = _opened(Spool, config.state)
     with spool.alone(), ExitStack() as ending:
         ending.callback(spool.ledger.close)
         spool.recover()
@@ -106,4 +113,11 @@ def _ledger(config: ListenConfig) -> Ledger:
     file = config.state / "queue.sqlite"
     if not file.exists():
         raise CallError(f"state: no listener has worked in {config.state} yet")
-    return Ledger(file)
+    return _opened(Ledger, file)
+
+
+def _opened(kind: Callable[[Path], _T], path: Path) -> _T:
+    try:
+        return kind(path)
+    except (OSError, sqlite3.Error) as error:
+        raise CallError(f"state: {path} cannot be used ({error}); free it, or name another folder") from None

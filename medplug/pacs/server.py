@@ -84,7 +84,11 @@ class _Handler(RequestHandler):
             self.request = self.server.tls.wrap_socket(self.request, server_side=True, do_handshake_on_connect=False)
         self.server.silent(self.request, self.client_address[0])
         if self.server.tls is not None:
-            self.request.do_handshake()
+            try:
+                self.request.do_handshake()
+            except OSError:
+                self.request.close()
+                raise
         super().handle()
 
     def _create_association(self) -> Association:

@@ -36,7 +36,7 @@ def shared(site, tmp_path_factory) -> Iterator[Listener]:
     made = Listener(
         tmp_path_factory.mktemp("shared"), site, "dimse://ARCHIVE@127.0.0.1:1", choice(site, bright=["dicom-seg"])
     )
-    made.more = "[limits]\nsilent_seconds = 3\nassociations = 4"
+    made.more = "[limits]\nsilent_seconds = 3\nassociations = 4\ninstance_mib = 1"
     made.start()
     yield made
     assert made.stop() == 0, made.log
@@ -96,8 +96,8 @@ def test_an_instance_that_was_acknowledged_survives_a_kill_at_once(listener, arc
     assert kept(listener) == {acknowledged}
     listener.start()
     archive.start()
-    wait_until(lambda: len(archive.got) == 1, 30, "the answer")
-    assert states(listener) == {uid: "done"}
+    wait_until(lambda: states(listener) == {uid: "done"}, 40, "the answer")
+    assert len(archive.got) == 1
 
 
 def kept(listener: Listener) -> set[str]:
@@ -240,6 +240,19 @@ def test_silence_and_half_sent_and_endless_pdus_do_not_stop_service(shared):
     dimse.echo(Address.parse(shared.url))
 
 
+def test_an_instance_that_is_larger_than_it_may_be_is_cut_off(shared, tmp_path):
+    study(tmp_path)
+    dataset = dcmread(tmp_path / "0000.dcm")
+    dataset.Rows, dataset.Columns, dataset.PixelData = 1024, 1024, bytes(2 << 20)
+    dataset.save_as(tmp_path / "0000.dcm")
+
+    with pytest.raises(NodeError, match="broke off"):
+        refusals(tmp_path, shared.url)
+
+    dimse.echo(Address.parse(shared.url))
+    assert list((shared.folder / "state" / "work").iterdir()) == []
+
+
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory) -> Path:
     """An authority, `ca`, and what it has signed for 127.0.0.1, `me`; a stranger has signed for himself."""
@@ -274,8 +287,10 @@ def test_tls_both_ways_lets_in_who_shows_a_certificate_and_nobody_else(listener,
         f"{address}?ca={certificates}/ca.pem&cert={certificates}/stranger.pem&key={certificates}/stranger.key",
         listener.url,  # speaks no TLS
     ):
+        begun = time.monotonic()
         with pytest.raises(NodeError):
             dimse.echo(Address.parse(who))
+        assert time.monotonic() - begun < 5
     for one in silent:
         one.close()
     dimse.echo(Address.parse(f"{address}?{shown}"))

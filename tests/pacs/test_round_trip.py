@@ -100,6 +100,7 @@ def test_results_stand_beside_their_study_once_also_after_a_second_run(pacs, tmp
     listener.stop()
     for file in (listener.folder / "state").glob("queue.sqlite*"):
         file.unlink()
+    listener.send_to = orthanc.web_url  # from here on by STOW-RS
     listener.start()
     assert {one.refused for one in send(tmp_path, listener.url)} == {None}
     wait_until(lambda: listener.log.count("a result was delivered") >= 8, 40, "delivery")
@@ -116,6 +117,20 @@ def test_an_archive_that_is_down_delays_and_loses_nothing(pacs, tmp_path):
 
     orthanc.start()
     put(orthanc, tmp_path)
+
+    there_once(orthanc, uid)
+
+
+def test_a_series_that_waits_for_the_listener_is_sent_although_orthanc_was_stopped(pacs, tmp_path):
+    orthanc, listener = pacs
+    uid = study(tmp_path)
+    listener.kill()
+    put(orthanc, tmp_path)
+    wait_until(lambda: list((orthanc.folder / "storage" / "medplug-pending").iterdir()), 20, "a complete series")
+
+    orthanc.stop()
+    orthanc.start()
+    listener.start()
 
     there_once(orthanc, uid)
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,17 @@ def test_a_node_that_cannot_be_talked_to_is_named(orthanc, tmp_path, url, messag
 
     with pytest.raises(NodeError, match=message):
         list(send(tmp_path, url.format(dicom=orthanc.dicom, http=orthanc.http)))
+
+
+@pytest.mark.parametrize(
+    ("url", "module"), [("dimse://PACS@127.0.0.1:1", "pynetdicom"), ("dicomweb://127.0.0.1:1/", "dicomweb_client")]
+)
+def test_what_is_not_installed_is_named_with_the_way_to_get_it(tmp_path, monkeypatch, url, module):
+    study(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+
+    with pytest.raises(CallError, match=rf"through {module}: pip install 'medplug\[pacs\]'"):
+        list(send(tmp_path, url))
 
 
 def test_a_path_that_does_not_exist_is_a_wrong_call(tmp_path):

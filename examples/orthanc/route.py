@@ -8,7 +8,8 @@ Set in Orthanc's configuration:
     "medplug": {"RetrySeconds": 30}
 
 A series is complete when nothing new has come for `StableAge` seconds. What medplug made is not sent back to it. Series
-that wait are noted as empty files in the folder `medplug-pending` of Orthanc's storage: a restart forgets none.
+that arrive or wait are noted as empty files in Orthanc's storage, since Orthanc itself forgets at a restart what was
+arriving.
 """
 
 import json
@@ -19,25 +20,34 @@ import orthanc
 
 CONFIGURATION = json.loads(orthanc.GetConfiguration())
 RETRY_SECONDS = CONFIGURATION.get("medplug", {}).get("RetrySeconds", 30)
-PENDING = Path(CONFIGURATION.get("StorageDirectory", "OrthancStorage"), "medplug-pending")
+ARRIVING, WAITING = (
+    Path(CONFIGURATION.get("StorageDirectory", "OrthancStorage"), name)
+    for name in ("medplug-arriving", "medplug-waiting")
+)
 NODE = "medplug"
 wake = threading.Event()
 
 
 def on_change(change, level, resource):
-    if change == orthanc.ChangeType.STABLE_SERIES:
-        series = json.loads(orthanc.RestApiGet(f"/series/{resource}"))
-        if series["MainDicomTags"].get("Manufacturer") != "medplug":
-            (PENDING / resource).touch()
-            wake.set()
+    if change == orthanc.ChangeType.NEW_SERIES:
+        (ARRIVING / resource).touch()
+    elif change == orthanc.ChangeType.STABLE_SERIES:
+        (WAITING / resource).touch()
+        (ARRIVING / resource).unlink(missing_ok=True)
+        wake.set()
     elif change == orthanc.ChangeType.DELETED and level == orthanc.ResourceType.SERIES:
-        (PENDING / resource).unlink(missing_ok=True)
+        (ARRIVING / resource).unlink(missing_ok=True)
+        (WAITING / resource).unlink(missing_ok=True)
+    elif change == orthanc.ChangeType.ORTHANC_STARTED:
+        threading.Thread(target=work, daemon=True).start()
 
 
 def send(series):
     noted = series.stat().st_mtime_ns
-    order = {"Resources": [series.name], "Synchronous": True}
-    orthanc.RestApiPost(f"/modalities/{NODE}/store", json.dumps(order))
+    tags = json.loads(orthanc.RestApiGet(f"/series/{series.name}"))["MainDicomTags"]
+    if tags.get("Manufacturer") != "medplug":
+        order = {"Resources": [series.name], "Synchronous": True}
+        orthanc.RestApiPost(f"/modalities/{NODE}/store", json.dumps(order))
     if series.stat().st_mtime_ns == noted:  # else something new has come meanwhile
         series.unlink()
 
@@ -46,7 +56,7 @@ def work():
     while True:
         failed = False
         wake.clear()
-        for series in sorted(PENDING.iterdir()):
+        for series in sorted(WAITING.iterdir()):
             try:
                 send(series)
             except (orthanc.OrthancException, OSError) as error:
@@ -55,6 +65,8 @@ def work():
         wake.wait(RETRY_SECONDS if failed else None)
 
 
-PENDING.mkdir(parents=True, exist_ok=True)
-threading.Thread(target=work, daemon=True).start()
+for folder in (ARRIVING, WAITING):
+    folder.mkdir(parents=True, exist_ok=True)
+for left in ARRIVING.iterdir():
+    left.rename(WAITING / left.name)
 orthanc.RegisterOnChangeCallback(on_change)

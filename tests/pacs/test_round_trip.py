@@ -121,18 +121,28 @@ def test_an_archive_that_is_down_delays_and_loses_nothing(pacs, tmp_path):
     there_once(orthanc, uid)
 
 
-def test_a_series_that_waits_for_the_listener_is_sent_although_orthanc_was_stopped(pacs, tmp_path):
+def test_a_series_that_arrives_or_waits_is_sent_although_orthanc_was_stopped(pacs, tmp_path):
     orthanc, listener = pacs
-    uid = study(tmp_path)
+    uids = []
     listener.kill()
-    put(orthanc, tmp_path)
-    wait_until(lambda: list((orthanc.folder / "storage" / "medplug-pending").iterdir()), 20, "a complete series")
+    storage = orthanc.folder / "storage"
+    for name in ("waiting", "arriving"):
+        before = set(orthanc.get("/series"))
+        uids.append(study(tmp_path / name))
+        put(orthanc, tmp_path / name)
+        [series] = set(orthanc.get("/series")) - before
+        noted = [
+            storage / "medplug-waiting" / series,
+            *([storage / "medplug-arriving" / series] * (name == "arriving")),
+        ]
+        wait_until(lambda noted=noted: any(file.exists() for file in noted), 20, f"a series that is {name}")
 
     orthanc.stop()
     orthanc.start()
     listener.start()
 
-    there_once(orthanc, uid)
+    for uid in uids:
+        there_once(orthanc, uid)
 
 
 @pytest.mark.timeout(240)

@@ -4,11 +4,12 @@ import highdicom as hd
 import numpy as np
 import pytest
 import torch
+from pydicom import dcmread
 from small_models import Slices
 from writers.studies import answered, complaints, oblique, turned, written
 
 import medplug
-from medplug import Preprocessing, Rotate, Spacing, Window
+from medplug import Preprocessing, Rotate, Spacing, Window, sources
 
 SPACING, ORIGIN, RADIUS = (2.5, 0.9, 0.8), (-40.0, 12.5, 7.25), 14.0
 
@@ -91,3 +92,43 @@ def test_an_anomaly_map_peaks_where_the_ball_is(ball, tmp_path):
         if len(rows):
             weighed.append(to_reference(np.stack([columns, rows], axis=1)))
     assert np.linalg.norm(np.concatenate(weighed).mean(axis=0) - centre) < 0.15
+
+
+def test_a_ball_in_a_tilted_stack_comes_back_on_its_slices(tmp_path, monkeypatch):
+    """A gantry turned by 20 degrees, while the table moves straight: the stack is sheared, and so are its segments."""
+    monkeypatch.setenv("MEDPLUG_STATE", str(tmp_path / "state"))
+    row, column = np.array([1.0, 0, 0]), np.array([0, np.cos(np.radians(20)), np.sin(np.radians(20))])
+    steps = np.stack([[0, 0, SPACING[0]], column * SPACING[1], row * SPACING[2]], axis=1)
+    index = np.stack(np.mgrid[:22, :64, :60], axis=-1)
+    centre = np.array([11.3, 30.6, 27.1]) @ steps.T + ORIGIN
+    distances = np.linalg.norm(index @ steps.T + ORIGIN - centre, axis=-1)
+    pixels = np.rint(np.clip(RADIUS + 0.5 - distances, 0, 1) * 1000 + 1024).astype(np.int16)
+    path = oblique(tmp_path, pixels, SPACING, ORIGIN)
+    for number, file in enumerate(sorted(path.iterdir(), key=lambda file: dcmread(file).InstanceNumber)):
+        dataset = dcmread(file)
+        dataset.ImageOrientationPatient = [*row, *(f"{v:.6f}" for v in column)]
+        dataset.ImagePositionPatient = (np.array([number, 0, 0]) @ steps.T + ORIGIN).tolist()
+        dataset.PixelData = pixels[number].tobytes()
+        dataset.save_as(file)
+    session = medplug.Session(Ball(), device="cpu")
+    found = list(session.answer(sources.read(path, medplug.Unit.SERIES, tilt="correct")))
+
+    [file] = written(tmp_path / "out", session, found)["dicom-seg"]
+
+    assert complaints(file) == []
+    read = dcmread(file)
+    shared, places = read.SharedFunctionalGroupsSequence[0], []
+    for frame, item in zip(read.pixel_array, read.PerFrameFunctionalGroupsSequence, strict=True):
+        to_reference = hd.spatial.PixelToReferenceTransformer(
+            image_position=item.PlanePositionSequence[0].ImagePositionPatient,
+            image_orientation=shared.PlaneOrientationSequence[0].ImageOrientationPatient,
+            pixel_spacing=shared.PixelMeasuresSequence[0].PixelSpacing,
+        )
+        rows, columns = np.nonzero(frame)
+        if len(rows):
+            places.append(to_reference(np.stack([columns, rows], axis=1)))
+    places = np.concatenate(places)
+    voxel = np.prod(SPACING) * np.cos(np.radians(20))
+    assert np.linalg.norm(places.mean(axis=0) - centre) < 0.15
+    assert len(places) * voxel == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.03)
+    assert np.linalg.norm(places - centre, axis=1).max() < RADIUS + 2.0

@@ -24,11 +24,12 @@ class Sent:
 
 @dataclass(frozen=True)
 class Outgoing:
-    """A DICOM file to send, with its SOP class and its transfer syntax; or `refused`, why it cannot be sent."""
+    """A DICOM file to send, and what it says of itself; or `refused`, why it cannot be sent."""
 
     path: Path
     sop_class: str = ""
     transfer_syntax: str = ""
+    sop_instance: str = ""
     refused: str | None = None
 
 
@@ -87,23 +88,22 @@ def _by_dimse(files: Sequence[Outgoing], node: Address) -> Iterator[Sent]:
                 if file.refused:
                     yield Sent(file.path, file.refused)
                     continue
-                outcome = dimse.store(node, made, file.path)
-                yield Sent(file.path, outcome) if isinstance(outcome, str) else _said(file.path, outcome)
+                yield _said(file.path, dimse.store(node, made, file.path))
 
 
 def _by_web(files: Sequence[Outgoing], node: Address) -> Iterator[Sent]:
-    client = dicomweb.client(node)
+    session = dicomweb.session(node)
     for file in files:
         if file.refused:
             yield Sent(file.path, file.refused)
             continue
-        with dicomweb.talking(node):
-            outcome = dicomweb.store(client, file.path)
-        yield _said(file.path, outcome)
+        yield _said(file.path, dicomweb.store(node, session, file.path, file.sop_instance))
 
 
-def _said(path: Path, status: int) -> Sent:
+def _said(path: Path, status: int | str) -> Sent:
     """0x0000 is success, 0xBxxx a warning with which the instance is stored (PS3.4 B.2.3), all else a refusal."""
+    if isinstance(status, str):
+        return Sent(path, status)
     if status == 0:
         return Sent(path)
     return Sent(path, note=in_words(status)) if status >> 12 == 0xB else Sent(path, in_words(status))
@@ -122,11 +122,16 @@ def _described(path: Path) -> Outgoing:
 
     try:
         meta = read_file_meta_info(path)
-        found = Outgoing(path, str(meta.MediaStorageSOPClassUID), str(meta.TransferSyntaxUID))
+        found = Outgoing(
+            path,
+            str(meta.MediaStorageSOPClassUID),
+            str(meta.TransferSyntaxUID),
+            str(meta.get("MediaStorageSOPInstanceUID") or ""),
+        )
     except (InvalidDicomError, AttributeError):
         return Outgoing(path, refused="has no File Meta Information that says what it is")
     except Exception as error:  # whatever a damaged file, or one that may not be read, brings
         return Outgoing(path, refused=f"cannot be read ({type(error).__name__})")
-    if not meta.get("MediaStorageSOPInstanceUID"):
+    if not found.sop_instance:
         return replace(found, refused="has no File Meta Information that says what it is")
     return found

@@ -9,6 +9,7 @@ import pytest
 from pacs.parts import MEDPLUG, study
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
 from medplug import CallError, NodeError
@@ -19,8 +20,8 @@ from medplug.pacs.send import Outgoing, batches
 FILES = ["CT_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_dcmtk.dcm"]
 
 
-def kept(orthanc, folder: Path) -> dict[str, bytes]:
-    """What Orthanc keeps: the transfer syntax and the pixels, by SOP Instance UID."""
+def kept(orthanc, folder: Path) -> dict[str, tuple[str, Dataset]]:
+    """What Orthanc keeps: the transfer syntax and the dataset, by SOP Instance UID."""
     import urllib.request
 
     found = {}
@@ -29,7 +30,7 @@ def kept(orthanc, folder: Path) -> dict[str, bytes]:
             file = folder / f"{one}.dcm"
             file.write_bytes(answer.read())
         dataset = dcmread(file)
-        found[dataset.SOPInstanceUID] = (dataset.file_meta.TransferSyntaxUID, dataset.PixelData)
+        found[dataset.SOPInstanceUID] = (dataset.file_meta.TransferSyntaxUID, dataset)
     return found
 
 
@@ -44,7 +45,7 @@ def test_files_of_any_transfer_syntax_arrive_as_they_are(orthanc, tmp_path, way)
     expected = {}
     for path in paths:
         dataset = dcmread(path)
-        expected[dataset.SOPInstanceUID] = (dataset.file_meta.TransferSyntaxUID, dataset.PixelData)
+        expected[dataset.SOPInstanceUID] = (dataset.file_meta.TransferSyntaxUID, dataset)
     assert kept(orthanc, tmp_path) == expected
 
 

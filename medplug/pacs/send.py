@@ -9,7 +9,7 @@ from pathlib import Path
 from ..errors import CallError
 from ..nodes import Address, dicomweb, dimse
 from ..nodes.words import in_words
-from ..sources.refusal import name_of
+from ..sources.refusal import name_of, quiet
 from ..sources.walk import Kind, files_below, kind_of
 
 
@@ -88,7 +88,9 @@ def _by_dimse(files: Sequence[Outgoing], node: Address) -> Iterator[Sent]:
                 if file.refused:
                     yield Sent(file.path, file.refused)
                     continue
-                yield _said(file.path, dimse.store(node, made, file.path))
+                with quiet():
+                    outcome = dimse.store(node, made, file.path)
+                yield _said(file.path, outcome)
 
 
 def _by_web(files: Sequence[Outgoing], node: Address) -> Iterator[Sent]:
@@ -121,13 +123,14 @@ def _described(path: Path) -> Outgoing:
     from pydicom.filereader import read_file_meta_info
 
     try:
-        meta = read_file_meta_info(path)
-        found = Outgoing(
-            path,
-            str(meta.MediaStorageSOPClassUID),
-            str(meta.TransferSyntaxUID),
-            str(meta.get("MediaStorageSOPInstanceUID") or ""),
-        )
+        with quiet():
+            meta = read_file_meta_info(path)
+            found = Outgoing(
+                path,
+                str(meta.MediaStorageSOPClassUID),
+                str(meta.TransferSyntaxUID),
+                str(meta.get("MediaStorageSOPInstanceUID") or ""),
+            )
     except (InvalidDicomError, AttributeError):
         return Outgoing(path, refused="has no File Meta Information that says what it is")
     except Exception as error:  # whatever a damaged file, or one that may not be read, brings

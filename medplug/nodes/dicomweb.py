@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from ..errors import NodeError
 from .address import Address
+from .broke_off import BrokeOffError
 from .needs import needs
 from .tls import client_context
 
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from requests import Response, Session
 
-CONNECT_SECONDS, ANSWER_SECONDS = 10, 60
+_SECONDS = 10, 60
+"""To connect, and for an answer."""
 
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 
@@ -50,7 +52,7 @@ def client(node: Address) -> DICOMwebClient:
     needs("dicomweb_client")
     from dicomweb_client.api import DICOMwebClient
 
-    made = DICOMwebClient(node.base, session=session(node), timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
+    made = DICOMwebClient(node.base, session=session(node), timeout=_SECONDS)
     made.set_http_retry_params(retry=False)  # whoever calls knows better whether to try again
     return made
 
@@ -96,9 +98,12 @@ def series(made: DICOMwebClient, study: str, uid: str) -> Iterator[Dataset]:
 def store(node: Address, made: Session, file: Path, uid: str) -> int | str:
     """STOW-RS of a file as it is: a status as C-STORE's are, or in words why it is not stored.
 
-    It is stored where the answer names its SOP Instance UID as stored, PS3.18 10.5.3. Raises `NodeError` where the
-    answer is of no kind that says something about it.
+    It is stored where the answer names its SOP Instance UID as stored, PS3.18 10.5.3. Raises `BrokeOffError` where no
+    answer comes, and `NodeError` where it is of no kind that says something about the file.
     """
+    import requests
+    from urllib3.exceptions import ProtocolError
+
     boundary = uuid4().hex
     head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n"
     try:
@@ -107,12 +112,21 @@ def store(node: Address, made: Session, file: Path, uid: str) -> int | str:
         return f"cannot be sent ({type(error).__name__})"
     fields = {"Accept": _JSON, "Content-Type": f'multipart/related; type="application/dicom"; boundary="{boundary}"'}
     with talking(node):
-        answer = made.post(f"{node.base}/studies", data=body, headers=fields, timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
+        try:
+            answer = made.post(f"{node.base}/studies", data=body, headers=fields, timeout=_SECONDS)
+        except requests.ReadTimeout:
+            raise BrokeOffError(node, "does not answer in time") from None
+        except requests.ConnectionError as error:
+            if error.args and isinstance(error.args[0], ProtocolError):  # else there was no connection
+                raise BrokeOffError(node, "broke off while it was sent") from None
+            raise
         said = _said(answer)
         if said is not None and (failures := _values(said, _FAILED)):
             return _number(failures[0], _FAILURE_REASON, 0x0110)
         if 400 <= answer.status_code < 500 and answer.status_code not in _NOT_THE_OBJECT:
             return f"HTTP status {answer.status_code}"
+        if answer.status_code == 500:
+            raise BrokeOffError(node, "answers with HTTP status 500")
         answer.raise_for_status()
     if said is None:
         kind = answer.headers.get("Content-Type", "nothing").partition(";")[0]

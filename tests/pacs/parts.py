@@ -194,12 +194,13 @@ longest_seconds = 1
 
 
 class Archive:
-    """A storage SCP in this process that notes what it gets, and answers with `status`."""
+    """A storage SCP in this process that notes what it gets, and answers with `status`, or `breaks_off`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, breaks_off: bool = False) -> None:
         from pynetdicom import AE, AllStoragePresentationContexts, evt
 
         self.port, self.status, self.got = free_port(), 0x0000, []
+        self._breaks_off = breaks_off
         self._entity = AE("ARCHIVE")
         self._entity.supported_contexts = AllStoragePresentationContexts
         self._handlers = [(evt.EVT_C_STORE, self._stored)]
@@ -207,6 +208,8 @@ class Archive:
 
     def _stored(self, event) -> int:
         self.got.append(str(event.request.AffectedSOPInstanceUID))
+        if self._breaks_off:
+            event.assoc.abort()
         return self.status
 
     @property

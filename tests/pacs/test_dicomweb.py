@@ -77,3 +77,17 @@ def test_stored_is_what_the_answer_names_as_stored(status, kind, body, refused, 
 def test_an_answer_that_says_nothing_of_the_instance_is_no_delivery(status, fields, body, message):
     with WebNode(lambda path, sent: (status, fields, body)) as node, pytest.raises(NodeError, match=message):
         list(send(CT, node.url))
+
+
+@pytest.mark.parametrize(("status", "how"), [(0, "broke off while it was sent"), (500, "answers with HTTP status 500")])
+def test_a_file_on_which_the_server_fails_costs_itself_alone(status, how):
+    answers = iter([(status, {}, b""), (200, {"Content-Type": JSON}, stored())])
+    with WebNode(lambda path, sent: next(answers)) as node:
+        assert [one.refused for one in send([CT, CT], node.url)] == [f"the node {how}", None]
+
+
+def test_a_server_that_fails_on_every_file_is_not_asked_for_ever():
+    with WebNode(lambda path, sent: (500, {}, b"")) as node, pytest.raises(NodeError, match="HTTP status 500"):
+        list(send([CT] * 6, node.url))
+
+    assert len(node.asked) == 3

@@ -20,7 +20,8 @@ KEYS = ("StudyInstanceUID", "SeriesInstanceUID", "AccessionNumber", "PatientID",
 
 _FILES = ("ca", "cert", "key")
 _FORM = "dimse://CALLED@host:port or dicomweb://host:port/path"
-_UID = re.compile(r"(0|[1-9]\d*)(\.(0|[1-9]\d*))+")
+_UID = re.compile(r"[0-9.]{1,64}")
+_UID_IN_PATH = re.compile(r"[0-9]+(\.[0-9]+)+")  # a service's path may well have a part that is a number
 
 
 def is_address(source: object) -> TypeGuard[str]:
@@ -126,8 +127,8 @@ class Address:
 
 
 def is_uid(text: str) -> bool:
-    """Whether a text is a unique identifier, PS3.5 9.1."""
-    return len(text) <= 64 and _UID.fullmatch(text) is not None
+    """Whether a text is made as a unique identifier is; leading zeros, against PS3.5 9.1, are frequent."""
+    return _UID.fullmatch(text) is not None
 
 
 def check_title(title: str, where: str) -> None:
@@ -155,11 +156,15 @@ def _split(path: str) -> tuple[str, list[str]]:
     """The service's path, and the UIDs that follow it, also where PS3.18's `studies` and `series` stand between."""
     words = [word for word in path.split("/") if word]
     uids: list[str] = []
-    while words and (is_uid(words[-1]) or (uids and words[-1] in ("studies", "series"))):
+    while words and (_in_path(words[-1]) or (uids and words[-1] in ("studies", "series"))):
         word = words.pop()
         if word not in ("studies", "series"):
             uids.insert(0, word)
     return "".join(f"/{word}" for word in words), uids
+
+
+def _in_path(word: str) -> bool:
+    return is_uid(word) and _UID_IN_PATH.fullmatch(word) is not None
 
 
 def _uids(uids: list[str], options: dict[str, str], shown: str) -> dict[str, str]:

@@ -6,34 +6,53 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from ..errors import NodeError
 from .address import Address
+from .broke_off import BrokeOffError
 from .needs import needs
 from .tls import client_context
 
 if TYPE_CHECKING:
     from dicomweb_client.api import DICOMwebClient
     from pydicom.dataset import Dataset
+    from requests import Response, Session
 
-CONNECT_SECONDS, ANSWER_SECONDS = 10, 60
+_SECONDS = 10, 60
+"""To connect, and for an answer."""
 
 _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 
+# Of the answer to STOW-RS, PS3.18 I.2.2
+_FAILED, _FAILURE_REASON = "00081198", "00081197"
+_REFERENCED, _REFERENCED_INSTANCE, _WARNING_REASON = "00081199", "00081155", "00081196"
 
-def client(node: Address) -> DICOMwebClient:
-    """A client for a node. A password, where one is needed, stands in ~/.netrc."""
+_JSON = "application/dicom+json"
+_NOT_THE_OBJECT = (401, 403, 404, 407, 408, 429)
+"""HTTP statuses of 4xx that say something about the caller, the path or the moment, not about what was sent."""
+
+
+def session(node: Address) -> Session:
+    """An HTTP session with a node. A password, where one is needed, stands in ~/.netrc."""
     needs("dicomweb_client")
     import requests
-    from dicomweb_client.api import DICOMwebClient
 
-    session = requests.Session()
+    made = requests.Session()
     if node.tls:
         client_context(node.ca, node.cert, node.key)  # says of a bad file what is wrong with it
-        session.verify = str(node.ca) if node.ca is not None else True
+        made.verify = str(node.ca) if node.ca is not None else True
         if node.cert is not None and node.key is not None:
-            session.cert = (str(node.cert), str(node.key))
-    made = DICOMwebClient(node.base, session=session, timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
+            made.cert = (str(node.cert), str(node.key))
+    return made
+
+
+def client(node: Address) -> DICOMwebClient:
+    """A client that asks a node."""
+    needs("dicomweb_client")
+    from dicomweb_client.api import DICOMwebClient
+
+    made = DICOMwebClient(node.base, session=session(node), timeout=_SECONDS)
     made.set_http_retry_params(retry=False)  # whoever calls knows better whether to try again
     return made
 
@@ -76,38 +95,68 @@ def series(made: DICOMwebClient, study: str, uid: str) -> Iterator[Dataset]:
     yield from made.iter_series(study, uid, media_types=(("application/dicom", "*"),))
 
 
-def store(made: DICOMwebClient, file: Path) -> int:
-    """STOW-RS of one file: its status, as C-STORE's are. Raises what HTTP brings."""
+def store(node: Address, made: Session, file: Path, uid: str) -> int | str:
+    """STOW-RS of a file as it is: a status as C-STORE's are, or in words why it is not stored.
+
+    It is stored where the answer names its SOP Instance UID as stored, PS3.18 10.5.3. Raises `BrokeOffError` where no
+    answer comes, and `NodeError` where it is of no kind that says something about the file.
+    """
     import requests
-    from pydicom import dcmread
+    from urllib3.exceptions import ProtocolError
 
+    boundary = uuid4().hex
+    head = f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n"
     try:
-        answer = made.store_instances([dcmread(file)])
-    except requests.HTTPError as error:
-        failed = _refusal(error)
-        if failed is None:
+        body = b"".join([head.encode(), file.read_bytes(), f"\r\n--{boundary}--\r\n".encode()])
+    except OSError as error:
+        return f"cannot be sent ({type(error).__name__})"
+    fields = {"Accept": _JSON, "Content-Type": f'multipart/related; type="application/dicom"; boundary="{boundary}"'}
+    with talking(node):
+        try:
+            answer = made.post(f"{node.base}/studies", data=body, headers=fields, timeout=_SECONDS)
+        except requests.ReadTimeout:
+            raise BrokeOffError(node, "does not answer in time") from None
+        except requests.ConnectionError as error:
+            if error.args and isinstance(error.args[0], ProtocolError):  # else there was no connection
+                raise BrokeOffError(node, "broke off while it was sent") from None
             raise
-        return failed
-    for item in answer.get("FailedSOPSequence") or ():
-        return int(item.get("FailureReason", 0x0110))
-    for item in answer.get("ReferencedSOPSequence") or ():
-        return int(item.get("WarningReason", 0))
-    return 0
+        said = _said(answer)
+        if said is not None and (failures := _values(said, _FAILED)):
+            return _number(failures[0], _FAILURE_REASON, 0x0110)
+        if 400 <= answer.status_code < 500 and answer.status_code not in _NOT_THE_OBJECT:
+            return f"HTTP status {answer.status_code}"
+        if answer.status_code == 500:
+            raise BrokeOffError(node, "answers with HTTP status 500")
+        answer.raise_for_status()
+    if said is None:
+        kind = answer.headers.get("Content-Type", "nothing").partition(";")[0]
+        raise NodeError(f"{node}: answers with {kind}, not with DICOM JSON: is the path right, does it want a login?")
+    for one in _values(said, _REFERENCED):
+        if _value(one, _REFERENCED_INSTANCE) == uid:
+            return _number(one, _WARNING_REASON, 0x0000)
+    return "the node does not say that it is stored"
 
 
-def _refusal(error: Any) -> int | None:
-    """The failure reason in the answer to a request that failed as a whole, PS3.18 10.5.3.1; None where it has none."""
-    from pydicom.dataset import Dataset
-
-    if error.response is None or error.response.status_code != 409:
-        return None
+def _said(answer: Response) -> dict[str, Any] | None:
+    """The dataset that an answer is, in the DICOM JSON model (PS3.18 F); None where it is something else."""
     try:
-        answer = Dataset.from_json(error.response.content)
-        return int(answer.FailedSOPSequence[0].FailureReason)
-    except Exception:  # a 409 without, or with another, body
-        return 0x0110
+        said = answer.json()
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
 
 
-def _value(match: Mapping[str, Any], tag: str) -> str:
-    values = match.get(tag, {}).get("Value") or [""]
-    return str(values[0])
+def _values(record: object, tag: str) -> list[Any]:
+    """The values of an element in the DICOM JSON model, whatever a node makes of that."""
+    element = record.get(tag) if isinstance(record, dict) else None
+    values = element.get("Value") if isinstance(element, dict) else None
+    return values if isinstance(values, list) else []
+
+
+def _value(record: object, tag: str) -> str:
+    return str(next(iter(_values(record, tag)), None) or "")
+
+
+def _number(record: object, tag: str, default: int) -> int:
+    value = _value(record, tag)
+    return int(value) if value.isdecimal() and value.isascii() else default

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NodeError
 from .address import Address
+from .broke_off import BrokeOffError
 from .needs import needs
 from .tls import client_context
 
@@ -118,8 +119,10 @@ def get(made: Association, study: str, series: str) -> None:
 def store(node: Address, made: Association, file: Path) -> int | str:
     """C-STORE of a file as it is, without decoding it: its status, or in words why it was not sent.
 
-    Raises `NodeError` where no answer comes; the association is of no more use then.
+    Raises `BrokeOffError` where no answer comes; the association is of no more use then.
     """
+    if not made.is_established:
+        raise BrokeOffError(node, "broke off before it was sent")
     with _as_it_is():
         try:
             status = made.send_c_store(file)
@@ -129,7 +132,7 @@ def store(node: Address, made: Association, file: Path) -> int | str:
             return f"cannot be sent ({type(error).__name__})"
     code: int | None = getattr(status, "Status", None)
     if code is None:
-        raise NodeError(f"{node}: broke off while {file.name} was sent")
+        raise BrokeOffError(node, "broke off while it was sent")
     return code
 
 

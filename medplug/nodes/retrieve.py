@@ -36,16 +36,19 @@ def retrieve(url: str) -> Retrieved:
     node = Address.parse(url, study=True)
     folder = _Folder()
     found = (_by_web if node.web else _by_dimse)(node, folder)
-    wanted = sorted(uids for uids in found if all(map(is_uid, uids)))
+    wanted = sorted(found)
     if not wanted:
         asked = " and ".join(name for name in KEYS if name in node.keys)
         raise NodeError(f"{node}: has no study with this {asked}")
-    named = [(folder.file(instance), f"{node}/{study}/{series}/{instance}") for study, series, instance in wanted]
-    return Retrieved(
-        folder=folder,
-        files=tuple((file, name) for file, name in named if file.exists()),
-        missing=tuple(name for file, name in named if not file.exists()),
-    )
+    files: list[tuple[Path, str]] = []
+    missing: list[str] = []
+    for uids in wanted:
+        file, name = folder.file(uids[-1]), "/".join([str(node), *(uid if is_uid(uid) else "(no UID)" for uid in uids)])
+        if file.exists() and all(map(is_uid, uids)):
+            files.append((file, name))
+        else:
+            missing.append(name)
+    return Retrieved(folder, tuple(files), tuple(missing))
 
 
 def _by_dimse(node: Address, folder: _Folder) -> Iterator[tuple[str, str, str]]:

@@ -22,7 +22,7 @@ from ..temporary import TemporaryFolder, keep
 from .ahead import made_ahead
 from .archive import Member, members
 from .one_file import Head, file_cases, head_ahead, head_of, unknown
-from .refusal import clean, name_of, reading, refused, reject, skipped
+from .refusal import clean, name_of, quiet, reading, refused, reject, skipped
 from .table import TableOptions, table_cases
 from .walk import Kind, files_below
 
@@ -119,7 +119,8 @@ class Collector:
     def _retrieved(self, url: str) -> Iterator[Found]:
         """The cases of a study that a node keeps, as if its instances were files in a folder with the node's name."""
         try:
-            study = retrieve(url)
+            with quiet():
+                study = retrieve(url)
         except NodeError as error:
             name = url.partition("?")[0]  # what follows may identify a patient
             yield reject(CaseReference(source=name), "unreadable", str(error))

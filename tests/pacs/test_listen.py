@@ -20,6 +20,7 @@ from medplug.nodes import Address, dimse
 from medplug.pacs import send
 from medplug.pacs.config import read_config
 from medplug.pacs.listen import queue
+from medplug.sources.refusal import quiet
 
 
 @pytest.fixture
@@ -336,6 +337,16 @@ def test_tls_both_ways_lets_in_who_shows_a_certificate_and_nobody_else(listener,
     for one in silent:
         one.close()
     dimse.echo(Address.parse(f"{address}?{shown}"))
+
+
+def test_uids_with_leading_zeros_are_taken(listener, tmp_path):
+    listener.start()
+    with quiet():
+        uid = study(tmp_path / "a", uid="1.2.003.4")
+
+        assert refusals(tmp_path / "a", listener.url) == [None]
+
+    assert uid in states(listener)
 
 
 def test_a_damaged_or_disguised_instance_is_refused(shared, tmp_path):

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from pacs.parts import MEDPLUG, study
+from pacs.parts import MEDPLUG, Archive, study
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
+from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage, generate_uid
 
 from medplug import CallError, NodeError
@@ -19,8 +20,8 @@ from medplug.pacs.send import Outgoing, batches
 FILES = ["CT_small.dcm", "MR_small_RLE.dcm", "JPEG2000.dcm", "SC_rgb_jpeg_dcmtk.dcm"]
 
 
-def kept(orthanc, folder: Path) -> dict[str, bytes]:
-    """What Orthanc keeps: the transfer syntax and the pixels, by SOP Instance UID."""
+def kept(orthanc, folder: Path) -> dict[str, tuple[str, Dataset]]:
+    """What Orthanc keeps: the transfer syntax and the dataset, by SOP Instance UID."""
     import urllib.request
 
     found = {}
@@ -29,7 +30,7 @@ def kept(orthanc, folder: Path) -> dict[str, bytes]:
             file = folder / f"{one}.dcm"
             file.write_bytes(answer.read())
         dataset = dcmread(file)
-        found[dataset.SOPInstanceUID] = (dataset.file_meta.TransferSyntaxUID, dataset.PixelData)
+        found[dataset.SOPInstanceUID] = (dataset.file_meta.TransferSyntaxUID, dataset)
     return found
 
 
@@ -44,7 +45,7 @@ def test_files_of_any_transfer_syntax_arrive_as_they_are(orthanc, tmp_path, way)
     expected = {}
     for path in paths:
         dataset = dcmread(path)
-        expected[dataset.SOPInstanceUID] = (dataset.file_meta.TransferSyntaxUID, dataset.PixelData)
+        expected[dataset.SOPInstanceUID] = (dataset.file_meta.TransferSyntaxUID, dataset)
     assert kept(orthanc, tmp_path) == expected
 
 
@@ -103,21 +104,45 @@ def test_a_status_is_said_in_words(tmp_path):
     ]
 
 
-def test_a_node_that_breaks_off_is_named_with_the_file_that_it_did_not_take(tmp_path):
-    from pacs.parts import Archive
-
+def test_a_file_on_which_the_node_breaks_off_costs_itself_alone(tmp_path):
     archive = Archive()
     archive.start()
-    study(tmp_path, slices=3)
+    study(tmp_path, slices=4)
     sending = send(tmp_path, archive.url)
     try:
         assert next(sending).path.name == "0000.dcm"
         for association in archive.associations:
             association.abort()
-        with pytest.raises(NodeError, match=r"broke off while 0001\.dcm was sent"):
-            next(sending)
+        found = [(one.path.name, one.refused) for one in sending]
     finally:
         archive.stop()
+
+    assert found == [("0001.dcm", "the node broke off while it was sent"), ("0002.dcm", None), ("0003.dcm", None)]
+
+
+@pytest.mark.parametrize("way", ["dimse_url", "web_url"])
+def test_a_truncated_file_is_refused_and_those_behind_it_arrive(orthanc, tmp_path, way):
+    study(tmp_path, slices=4)
+    file = tmp_path / "0001.dcm"
+    file.write_bytes(file.read_bytes()[:-3000])
+
+    found = [one.refused is None for one in send(tmp_path, getattr(orthanc, way))]
+
+    assert found == [True, False, True, True]
+    assert len(orthanc.get("/instances")) == 3
+
+
+def test_a_node_that_breaks_off_on_every_file_is_not_asked_for_ever(tmp_path):
+    archive = Archive(breaks_off=True)
+    archive.start()
+    study(tmp_path, slices=6)
+    try:
+        with pytest.raises(NodeError, match=r"127\.0\.0\.1:\d+: broke off while it was sent"):
+            list(send(tmp_path, archive.url))
+    finally:
+        archive.stop()
+
+    assert len(archive.got) == 3
 
 
 def test_an_association_proposes_128_contexts_at_most():

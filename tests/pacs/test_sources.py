@@ -14,6 +14,7 @@ from pydicom.data import get_testdata_file
 from medplug import CallError, Case, Refused, Unit
 from medplug.pacs import send
 from medplug.sources import read
+from medplug.sources.refusal import quiet
 
 WAYS = ["dimse_url", "web_url"]
 
@@ -159,3 +160,32 @@ def test_medplug_run_answers_a_study_by_its_address(orthanc, url, site, tmp_path
     lines = [json.loads(line) for line in (tmp_path / "out" / "results.jsonl").read_text().splitlines()]
     assert [line["prediction"]["type"] for line in lines] == ["segmentation"] * 2
     assert all(line["case"]["source"].startswith(f"{url}/{uid}/") for line in lines)
+
+
+def test_uids_of_old_devices_are_read_and_whatever_else_has_no_uid_is_missing(orthanc, url, tmp_path):
+    """Components with leading zeros are against PS3.5 9.1, and frequent."""
+    uid = study(tmp_path, slices=4)
+    for name, instance in (("0000.dcm", "1.2.3.04"), ("0001.dcm", "1.2.3.a")):
+        dataset = dcmread(tmp_path / name)
+        with quiet():
+            dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = instance
+            dataset.save_as(tmp_path / name)
+    put(orthanc, tmp_path)
+
+    found = list(read(f"{url}/{uid}"))
+
+    cases = [one for one in found if isinstance(one, Case)]
+    assert len(cases) == 3
+    assert f"{url}/{uid}/{dataset.SeriesInstanceUID}/1.2.3.04" in [case.reference.source for case in cases]
+    [missing] = [one for one in found if not isinstance(one, Case)]
+    assert missing.outcome.reason.endswith("/(no UID): its archive does not give it")
+
+
+def test_a_study_with_leading_zeros_in_its_uid_is_read_by_it(orthanc, url, tmp_path):
+    with quiet():
+        study(tmp_path, uid="1.2.003.4")
+        put(orthanc, tmp_path)
+
+        [case] = read(f"{url}/1.2.003.4")
+
+    assert case.image.shape[-2:] == (128, 128)

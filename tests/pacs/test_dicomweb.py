@@ -1,0 +1,93 @@
+"""DICOMweb with servers that are not as the standard wants them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pacs.web import JSON, WebNode
+from pydicom import dcmread
+from pydicom.data import get_testdata_file
+
+from medplug import NodeError
+from medplug.pacs import send
+
+CT = Path(get_testdata_file("CT_small.dcm"))
+UID = str(dcmread(CT).SOPInstanceUID)
+
+
+def stored(uid: str = UID, warning: int = 0) -> bytes:
+    """The body of an answer that says that an instance is stored, PS3.18 10.5.3."""
+    item = {"00081155": {"vr": "UI", "Value": [uid]}}
+    if warning:
+        item["00081196"] = {"vr": "US", "Value": [warning]}
+    return json.dumps({"00081199": {"vr": "SQ", "Value": [item]}}).encode()
+
+
+def failed(reason: int) -> bytes:
+    item = {"00081155": {"vr": "UI", "Value": [UID]}, "00081197": {"vr": "US", "Value": [reason]}}
+    return json.dumps({"00081198": {"vr": "SQ", "Value": [item]}}).encode()
+
+
+def test_what_is_posted_is_the_file_byte_for_byte():
+    with WebNode(lambda path, body: (200, {"Content-Type": JSON}, stored())) as node:
+        assert [one.refused for one in send(CT, node.url)] == [None]
+
+    [(path, fields, body)] = node.asked
+    assert path == "/pacs/studies"
+    assert fields["Accept"] == JSON
+    boundary = fields["Content-Type"].partition('boundary="')[2].rstrip('"').encode()
+    head = b"--" + boundary + b"\r\nContent-Type: application/dicom\r\n\r\n"
+    assert body == head + CT.read_bytes() + b"\r\n--" + boundary + b"--\r\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "body", "refused", "note"),
+    [
+        (200, JSON, stored(), None, None),
+        (200, f"{JSON}; charset=utf-8", stored(), None, None),
+        (202, JSON, stored(warning=0xB000), None, "0xB000 Coercion of Data Elements"),
+        (202, f"{JSON}; charset=utf-8", failed(0xA900), "0xA900 Data Set Does Not Match SOP Class", None),
+        (200, JSON, stored("1.2.3"), "the node does not say that it is stored", None),
+        (200, JSON, b"{}", "the node does not say that it is stored", None),
+        (409, JSON, failed(0xA700), "0xA700 Refused: Out of Resources", None),
+        (409, "text/plain", b"no", "HTTP status 409", None),
+        (400, "text/html", b"<p>no</p>", "HTTP status 400", None),
+        (413, "text/html", b"<p>too large</p>", "HTTP status 413", None),
+    ],
+)
+def test_stored_is_what_the_answer_names_as_stored(status, kind, body, refused, note):
+    with WebNode(lambda path, sent: (status, {"Content-Type": kind}, body)) as node:
+        [one] = send(CT, node.url)
+
+    assert (one.refused, one.note) == (refused, note)
+
+
+@pytest.mark.parametrize(
+    ("status", "fields", "body", "message"),
+    [
+        (200, {"Content-Type": "text/html"}, b"<form>login</form>", "with text/html, not with DICOM JSON"),
+        (200, {}, b"x", "not with DICOM JSON"),
+        (200, {"Content-Type": JSON}, b"", "not with DICOM JSON"),
+        (204, {}, b"", "not with DICOM JSON"),
+        (200, {"Content-Type": JSON}, b"[1]", "not with DICOM JSON"),
+        (403, {"Content-Type": "text/html"}, b"", "HTTP status 403"),
+        (503, {"Content-Type": "text/html"}, b"", "HTTP status 503"),
+    ],
+)
+def test_an_answer_that_says_nothing_of_the_instance_is_no_delivery(status, fields, body, message):
+    with WebNode(lambda path, sent: (status, fields, body)) as node, pytest.raises(NodeError, match=message):
+        list(send(CT, node.url))
+
+
+@pytest.mark.parametrize(("status", "how"), [(0, "broke off while it was sent"), (500, "answers with HTTP status 500")])
+def test_a_file_on_which_the_server_fails_costs_itself_alone(status, how):
+    answers = iter([(status, {}, b""), (200, {"Content-Type": JSON}, stored())])
+    with WebNode(lambda path, sent: next(answers)) as node:
+        assert [one.refused for one in send([CT, CT], node.url)] == [f"the node {how}", None]
+
+
+def test_a_server_that_fails_on_every_file_is_not_asked_for_ever():
+    with WebNode(lambda path, sent: (500, {}, b"")) as node, pytest.raises(NodeError, match="HTTP status 500"):
+        list(send([CT] * 6, node.url))
+
+    assert len(node.asked) == 3

@@ -289,9 +289,9 @@ def test_an_instance_that_is_larger_than_it_may_be_is_cut_off(shared, tmp_path):
     dataset.Rows, dataset.Columns, dataset.PixelData = 1024, 1024, bytes(2 << 20)
     dataset.save_as(tmp_path / "0000.dcm")
 
-    with pytest.raises(NodeError, match="broke off"):
-        refusals(tmp_path, shared.url)
+    [refused] = refusals(tmp_path, shared.url)
 
+    assert "broke off" in refused
     dimse.echo(Address.parse(shared.url))
     assert list((shared.folder / "state" / "work").iterdir()) == []
 

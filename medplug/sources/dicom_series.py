@@ -25,45 +25,45 @@ from .dicom_instance import Instance
 from .dicom_meaning import with_meaning
 from .refusal import MAX_IMAGE_BYTES, reading, refused, skipped
 
-_Key = tuple[str | None, str | None, str, str]  # patient, study, series, and a multi-frame instance's own name
+_Key = tuple[str | None, str | None, str, str]  # patient, study, series, and a multi-frame instance by itself
 
 
 def series_cases(instances: Iterable[Instance], tilt: Tilt = "refuse") -> Iterator[Case | Rejected]:
     """A case for every volume, or its refusal, by the first file of its series.
 
-    A multi-frame instance is a volume of its own; what lies beside a stack, as a localiser does, is skipped. A Series
-    Instance UID that two patients or studies share, against PS3.5 9, names a series in each.
+    A multi-frame instance is a volume of its own; what lies beside a stack, as a localiser does, is skipped, and so are
+    copies. A Series Instance UID that two patients or studies share, against PS3.5 9, names a series in each.
     """
     groups: dict[_Key, list[Instance]] = {}
     for instance in instances:
         # Without a series UID, the files of a folder are the best guess at a series: the checks decide.
         folder = "" if instance.series else posixpath.dirname(instance.file.name)
-        own = instance.file.name if instance.file.frames > 1 else ""
+        own = (instance.reference.sop_instance_uid or instance.file.name) if instance.file.frames > 1 else ""
         key = instance.patient, instance.reference.study_instance_uid, instance.series or folder, own
         groups.setdefault(key, []).append(instance)
     taken: set[str] = set()
     for (_, _, series, own), members in groups.items():
+        name = members[0].file.name if own else _source(series, members)
+        try:
+            with reading(name):
+                kept, copies = without_copies(members)
+        except SourceError as error:
+            yield refused(_reference(_unique(name, taken), members), error)
+            continue
         if own:
-            try:
-                yield from cases(members[0], Unit.INSTANCE, tilt)
-            except SourceError as error:
-                yield refused(members[0].reference, error)
+            yield from _whole(kept[0], tilt)
         else:
-            yield from _without_copies(series, members, taken, tilt)
+            yield from _volumes(_source(series, kept), kept, taken, tilt)
+        for copy, original in copies.items():
+            yield skipped(copy, f"is the same instance as {original}")
 
 
-def _without_copies(series: str, members: Sequence[Instance], taken: set[str], tilt: Tilt) -> Iterator[Case | Rejected]:
-    """The volumes of one series, whose copies are left out and listed."""
-    name = _source(series, members)
+def _whole(instance: Instance, tilt: Tilt) -> Iterator[Case | Rejected]:
+    """The volumes of one multi-frame instance."""
     try:
-        with reading(name):
-            own, copies = without_copies(members)
+        yield from cases(instance, Unit.INSTANCE, tilt)
     except SourceError as error:
-        yield refused(_reference(_unique(name, taken), members), error)
-        return
-    yield from _volumes(_source(series, own), own, taken, tilt)
-    for copy, original in copies.items():
-        yield skipped(copy, f"is the same instance as {original}")
+        yield refused(instance.reference, error)
 
 
 def _volumes(name: str, members: Sequence[Instance], taken: set[str], tilt: Tilt) -> Iterator[Case | Rejected]:

@@ -104,6 +104,20 @@ def test_copies_of_an_instance_are_read_once_and_listed(write_series):
     ]
 
 
+def test_a_copy_of_a_multi_frame_instance_is_read_once_and_an_unlike_one_refused(write_dicom, tmp_path):
+    path = write_dicom("a.dcm", np.zeros((3, 4, 5), np.uint16), NumberOfFrames=3)
+    shutil.copy(path, tmp_path / "b.dcm")
+
+    volume, copy = read(tmp_path)
+
+    assert volume.image.shape == (3, 4, 5)
+    assert copy.outcome.reason == f"{tmp_path}/b.dcm: is the same instance as {path}"
+    (tmp_path / "b.dcm").write_bytes(path.read_bytes()[:-1] + b"1")
+    [rejected] = read(tmp_path)
+    assert f"{path} and {tmp_path}/b.dcm have one SOP Instance UID" in rejected.outcome.reason
+    assert rejected.reference.files == (str(path), f"{tmp_path}/b.dcm")
+
+
 def test_unlike_files_that_claim_to_be_one_instance_are_refused_by_name(write_series):
     folder = write_series(PLACES)
     content = bytearray((folder / "001.dcm").read_bytes())

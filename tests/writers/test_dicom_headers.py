@@ -117,11 +117,11 @@ def test_one_broken_header_costs_only_its_own_object(tmp_path):
 
 def test_slices_of_two_patients_are_no_volume_to_write_about(tmp_path):
     folder = studies.oblique(tmp_path)
+    session, found = answered(studies.of_volumes(studies.Spots)(), folder)
     last = sorted(folder.iterdir())[-1]
     dataset = dcmread(last)
     dataset.PatientID = "another"
-    dataset.save_as(last)
-    session, found = answered(studies.of_volumes(studies.Spots)(), folder)
+    dataset.save_as(last)  # after it was read: reading keeps patients apart
 
     with pytest.raises(WriterError, match="is of another patient"):
         written(tmp_path / "out", session, found, ["dicom-map"])

@@ -182,6 +182,19 @@ def test_answers_of_a_queue_that_is_not_here_are_acknowledged_and_left(listener,
     assert set(states(listener)) == set(images[1:])
 
 
+def test_a_study_of_which_nothing_is_answered_is_done_and_says_why(listener, tmp_path):
+    listener.models += '[models.select]\nmodality = ["CR"]\n'
+    uid = study(tmp_path / "a")
+    listener.start()
+    assert refusals(tmp_path / "a", listener.url) == [None]
+
+    wait_until(lambda: states(listener) == {uid: "done"}, 20, "its being looked at")
+
+    shown = listener.command("--status").stdout
+    assert "nothing was answered: " in shown
+    assert "CT" in shown.partition("nothing was answered: ")[2]
+
+
 def test_what_is_the_machines_fault_sets_no_study_aside(listener, archive, tmp_path):
     record = listener.folder / "state" / "objects.sqlite"
     record.mkdir(parents=True)  # a database that cannot be opened

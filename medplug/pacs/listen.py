@@ -28,9 +28,11 @@ _T = TypeVar("_T")
 def listen(config: ListenConfig, stop: threading.Event) -> None:
     """Serve until `stop` is set. Raises `CallError` for what the configuration names and cannot be used.
 
-    Takes over the process: where medplug keeps its state, and what pynetdicom logs (it quotes what callers send).
+    Takes over the process: where medplug keeps its state, who may read what it writes, and what pynetdicom logs (it
+    quotes what callers send).
     """
     os.environ[state.ENVIRONMENT] = str(config.state)  # the writers' record lies beside the queue
+    os.umask(0o077)  # SQLite's files too: they hold UIDs of patients' studies
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
     needs("pynetdicom")
     from .receiver import Receiver

@@ -81,6 +81,19 @@ def test_a_study_is_answered_when_it_is_quiet_and_again_when_it_grows(listener, 
     assert listener.stop() == 0
 
 
+def test_nobody_else_may_read_what_is_kept_also_in_a_folder_that_was_there(listener, archive, tmp_path):
+    state = listener.folder / "state"
+    state.mkdir(parents=True, mode=0o755)
+    study(tmp_path / "a")
+    listener.start()
+    assert refusals(tmp_path / "a", listener.url) == [None]
+    wait_until(lambda: len(archive.got) == 1, what="delivery")
+
+    kept = [path for path in state.rglob("*") if path.exists()]
+    assert {"queue.sqlite", "queue.sqlite-wal", "objects.sqlite"} <= {path.name for path in kept}
+    assert [path for path in kept if path.stat().st_mode & 0o077] == []
+
+
 def test_an_instance_that_was_acknowledged_survives_a_kill_at_once(listener, archive, tmp_path):
     archive.stop()
     uid = study(tmp_path / "a", slices=3)

@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-from .. import running
+from .. import devices, running
 from ..errors import CallError, WriterError
 from ..model_folder import LoadedModel, load
 from ..result import Refused, Skipped
@@ -44,6 +44,10 @@ def load_models(config: ListenConfig) -> list[tuple[ModelChoice, LoadedModel]]:
             running.preview(model, [], write=choice.write, explanations=choice.explain)
         except CallError as error:
             raise CallError(f"models[{number}].write: {error}") from None
+        try:
+            devices.choose(choice.device)
+        except CallError as error:
+            raise CallError(f"models[{number}].device: {error}") from None
         loaded.append((choice, model))
     return loaded
 

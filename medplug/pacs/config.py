@@ -7,12 +7,13 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
 from ..errors import CallError
 from ..nodes import Address
-from ..nodes.address import check_title
+from ..nodes.address import FILES, check_title
 from ..selection import EVERYTHING, Selection
 
 
@@ -175,10 +176,13 @@ def _wrong(config: ListenConfig) -> Iterator[tuple[str, str]]:
 
 
 def _anchored(config: ListenConfig, folder: Path) -> ListenConfig:
-    """The same with absolute paths; those in the destination's URL stay as they are written."""
+    """The same with absolute paths, those in the destination's URL among them."""
     replace = msgspec.structs.replace
+    url = urlsplit(config.send_to)
+    options = [(name, str(folder / text) if name in FILES else text) for name, text in parse_qsl(url.query)]
+    send_to = url._replace(query=urlencode(options, safe="/")).geturl()
     tls = config.tls
     if tls is not None:
         tls = replace(tls, cert=folder / tls.cert, key=folder / tls.key, ca=None if tls.ca is None else folder / tls.ca)
     models = tuple(replace(model, path=folder / model.path) for model in config.models)
-    return replace(config, state=folder / config.state, models=models, tls=tls)
+    return replace(config, state=folder / config.state, models=models, tls=tls, send_to=send_to)

@@ -66,7 +66,7 @@ class Receiver:
         contexts = [build_context(str(one.abstract_syntax), syntaxes) for one in AllStoragePresentationContexts]
         tls = None if config.tls is None else server_context(config.tls.cert, config.tls.key, config.tls.ca)
         handlers: list[Any] = [
-            (evt.EVT_C_ECHO, lambda event: SUCCESS),
+            (evt.EVT_C_ECHO, self._echoed),
             (evt.EVT_C_STORE, self._stored),
             (evt.EVT_REQUESTED, lambda event: event.assoc._server.asked(event.assoc)),
         ]
@@ -91,6 +91,11 @@ class Receiver:
             if one.is_alive():
                 one.abort()
 
+    def _echoed(self, event: Any) -> int:
+        """Answer a C-ECHO."""
+        _done(event)
+        return SUCCESS
+
     def _stored(self, event: Any) -> int:
         """Answer a C-STORE."""
         with self._idle:
@@ -100,9 +105,7 @@ class Receiver:
         try:
             return self._store(event)
         finally:
-            reading = event.assoc.dul.socket and event.assoc.dul.socket.recv
-            if isinstance(reading, Reading):
-                reading.instance_done()
+            _done(event)
             with self._idle:
                 self._storing -= 1
                 self._idle.notify_all()
@@ -132,6 +135,13 @@ class Receiver:
         if new:
             _LOG.debug("study %s: an instance", short(stated.study))
         return SUCCESS
+
+
+def _done(event: Any) -> None:
+    """A message was read to its end."""
+    reading = event.assoc.dul.socket and event.assoc.dul.socket.recv
+    if isinstance(reading, Reading):
+        reading.message_done()
 
 
 class _Stated(NamedTuple):

@@ -1,6 +1,7 @@
 """The listener as a process: what it acknowledges survives a kill, and what it answers reaches the archive once."""
 
 import contextlib
+import os
 import resource
 import socket
 import sqlite3
@@ -306,6 +307,33 @@ def test_silence_and_half_sent_and_endless_pdus_do_not_stop_service(shared):
             while silent[-1].recv(1000):
                 continue
     dimse.echo(Address.parse(shared.url))
+
+
+def test_a_connection_costs_little_before_it_says_who_calls(shared):
+    def used() -> float:
+        times = Path(f"/proc/{shared.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+    wait_until(lambda: "models are loaded" in shared.log, 30, "the models, which cost more")
+    before = used()
+    for _ in range(50):
+        socket.create_connection(("127.0.0.1", shared.port), 5).close()
+    dimse.echo(Address.parse(shared.url))
+
+    assert used() - before < 1.5
+
+
+def test_a_caller_that_sends_a_byte_at_a_time_is_cut_off(shared):
+    fragment = struct.pack(">BBLLBBB", 4, 0, 7, 3, 1, 1, 0)  # P-DATA-TF with one byte of a command, PS3.8 9.3.5
+    with dimse.association(Address.parse(shared.url), [(dimse.VERIFICATION, ("1.2.840.10008.1.2",))]) as made:
+        connection, begun = made.dul.socket.socket, time.monotonic()
+        with contextlib.suppress(OSError):  # it is closed
+            while time.monotonic() - begun < 12:
+                connection.sendall(fragment)
+                time.sleep(0.2)
+
+        assert 3 <= time.monotonic() - begun < 10
+    assert "a caller sent less than 8192 bytes a second; it was cut off" in shared.log
 
 
 @pytest.fixture(scope="session")

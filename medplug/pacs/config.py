@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from ..errors import CallError
 from ..nodes import Address
 from ..nodes.address import FILES, check_title
 from ..selection import EVERYTHING, Selection
+from .ledger import CUT_OFF
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -161,8 +163,8 @@ def _wrong(config: ListenConfig) -> Iterator[tuple[str, str]]:
         ("keep_hours", config.keep_hours),
         ("limits.reserve_mib", config.limits.reserve_mib),
     ):
-        if value < 0:
-            yield path, f"{value} is below 0"
+        if not 0 <= value < math.inf:  # nor is NaN
+            yield path, f"{value} is not a number from 0 on"
     for path, value in (
         ("limits.associations", config.limits.associations),
         ("limits.instance_mib", config.limits.instance_mib),
@@ -171,8 +173,10 @@ def _wrong(config: ListenConfig) -> Iterator[tuple[str, str]]:
         ("retry.longest_seconds", config.retry.longest_seconds),
         ("retry.attempts", config.retry.attempts),
     ):
-        if value <= 0:
-            yield path, f"{value} is not above 0"
+        if not 0 < value < math.inf:
+            yield path, f"{value} is not a number above 0"
+    if config.retry.attempts > CUT_OFF:
+        yield "retry.attempts", f"{config.retry.attempts} is above {CUT_OFF}, after which a study is set aside anyhow"
 
 
 def _anchored(config: ListenConfig, folder: Path) -> ListenConfig:

@@ -10,9 +10,9 @@ import zlib
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from ..nodes.address import is_uid
 from ..nodes.dimse import VERIFICATION
 from ..nodes.tls import server_context
+from ..sources.dicom_values import is_uid
 from ..sources.refusal import quiet
 from .config import ListenConfig
 from .ledger import short
@@ -34,7 +34,7 @@ OURS = (
 """What medplug's writers write, PS3.4 B.5: of these, what names `medplug` as its manufacturer is an answer."""
 
 _CLASS_TAG, _INSTANCE_TAG, _MAKER_TAG, _STUDY_TAG = 0x00080016, 0x00080018, 0x00080070, 0x0020000D
-_HEAD = 1 << 22  # of a deflated dataset, in which these must lie
+_HEAD = 1 << 22  # of a dataset, in which these must lie
 _LOG = logging.getLogger("medplug.pacs")
 _ELSEWHERE = ("1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205")
 """JPIP: the pixels are not in the instance."""
@@ -161,7 +161,8 @@ def _stated(event: Any) -> _Stated | None:
         syntax, stream = event.context.transfer_syntax, event.request.DataSet
         if syntax == DEFLATED:
             stream = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.getbuffer(), _HEAD))
-        stream.seek(0)
+        else:
+            stream = BytesIO(stream.getbuffer()[:_HEAD])  # a million elements before them cost seconds
         with quiet():
             dataset = read_dataset(
                 stream,

@@ -379,6 +379,23 @@ def test_tls_both_ways_lets_in_who_shows_a_certificate_and_nobody_else(listener,
     dimse.echo(Address.parse(f"{address}?{shown}"))
 
 
+def test_uids_of_old_devices_are_taken_and_what_hides_its_study_behind_megabytes_is_not(shared, tmp_path):
+    uid = study(tmp_path / "old", uid="1.2.840.007.08")
+    study(tmp_path / "hidden")
+    file = tmp_path / "hidden" / "0000.dcm"
+    content = file.read_bytes()
+    place = content.index(struct.pack("<HH", 0x0020, 0x000D))
+    many = b"".join(struct.pack("<HH2sH", 0x0019, 0x1000 + n % 256, b"LO", 0) for n in range(1 << 19)) + b""
+    file.write_bytes(content[:place] + many + content[place:])
+
+    assert refusals(tmp_path / "old", shared.url) == [None]
+    assert refusals(tmp_path / "hidden", shared.url) == ["0xC000 Cannot Understand"]
+
+    assert uid in states(shared)
+    assert shared.command("--drop", uid).returncode == 0
+    wait_until(lambda: uid not in states(shared), 20, "its being forgotten")
+
+
 def test_a_damaged_or_disguised_instance_is_refused(shared, tmp_path):
     study(tmp_path)
     file = tmp_path / "0000.dcm"

@@ -380,7 +380,10 @@ def test_tls_both_ways_lets_in_who_shows_a_certificate_and_nobody_else(listener,
 
 
 def test_uids_of_old_devices_are_taken_and_what_hides_its_study_behind_megabytes_is_not(shared, tmp_path):
-    uid = study(tmp_path / "old", uid="1.2.840.007.08")
+    made = study(tmp_path / "old")
+    uid = f"{made[:-3]}.07"
+    old = tmp_path / "old" / "0000.dcm"
+    old.write_bytes(old.read_bytes().replace(made.encode(), uid.encode()))
     study(tmp_path / "hidden")
     file = tmp_path / "hidden" / "0000.dcm"
     content = file.read_bytes()

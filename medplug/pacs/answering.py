@@ -9,10 +9,10 @@ import threading
 import time
 from pathlib import Path
 
-from .. import running
+from .. import devices, running
 from ..errors import CallError, WriterError
 from ..model_folder import LoadedModel, load
-from ..result import Refused
+from ..result import Refused, Skipped
 from ..session import Answer
 from ..sources.refusal import clean
 from .config import ListenConfig, ModelChoice
@@ -44,6 +44,10 @@ def load_models(config: ListenConfig) -> list[tuple[ModelChoice, LoadedModel]]:
             running.preview(model, [], write=choice.write, explanations=choice.explain)
         except CallError as error:
             raise CallError(f"models[{number}].write: {error}") from None
+        try:
+            devices.choose(choice.device)
+        except CallError as error:
+            raise CallError(f"models[{number}].device: {error}") from None
         loaded.append((choice, model))
     return loaded
 
@@ -116,13 +120,19 @@ class Answering:
     def _answer(self, work: Work, choice: ModelChoice, model: LoadedModel) -> bool:
         """Run a model on a study as it is now and note what came of it; False where that is no answer."""
         failures: list[str] = []
+        without: list[str] | None = []  # why nothing is answered; None where something is
 
         def look(answer: Answer) -> None:
+            nonlocal without
             if self._stop.is_set():
                 raise _Stopped
             outcome = answer.result.prediction
             if isinstance(outcome, Refused) and outcome.code == "failed":
                 failures.append(outcome.reason)
+            if not isinstance(outcome, Refused | Skipped):
+                without = None
+            elif without is not None:
+                without.append(outcome.reason)
 
         with self._spool.snapshot(work.study) as folder:
             try:
@@ -145,7 +155,8 @@ class Answering:
                 if failures:
                     self._failed(work, choice, model, failures[0], results)
                     return False
-                if not self._spool.ledger.answered(work, str(choice.path), results):
+                why = None if without is None else f"nothing was answered: {', '.join(without[:1]) or 'no image'}"
+                if not self._spool.ledger.answered(work, str(choice.path), results, why and self._told(why)):
                     self._say_changed(work)
                     return False
         return True

@@ -207,18 +207,18 @@ class Ledger:
             self._results(tables, work, model, results)
             return True
 
-    def answered(self, work: Work, model: str, results: dict[str, str]) -> bool:
+    def answered(self, work: Work, model: str, results: dict[str, str], reason: str | None = None) -> bool:
         """A run ended: its results, SHA-256 by UID, are to be delivered, and of those before none that still waits.
 
-        False, and nothing, if the study changed.
+        `reason` says why there are none. False, and nothing, if the study changed.
         """
         with self.change() as tables:
             if not self._is_of_now(tables, work):
                 return False
             tables.execute(
-                "UPDATE answer SET revision = ?, begun = 0, failed = 0, after = 0, reason = NULL "
+                "UPDATE answer SET revision = ?, begun = 0, failed = 0, after = 0, reason = ? "
                 "WHERE study = ? AND model = ?",
-                (work.revision, work.study, model),
+                (work.revision, reason, work.study, model),
             )
             waiting = tables.execute(
                 "SELECT uid FROM result WHERE study = ? AND model = ? AND sent IS NULL", (work.study, model)
@@ -342,8 +342,8 @@ class Ledger:
                     "SELECT model, revision, begun, failed, reason FROM answer WHERE study = ?", uid
                 )
             }
-            open_ = [answers.get(model, (0, 0, 0, None)) for model in models]
-            open_ = [one for one in open_ if one[0] < revision]
+            asked = [answers.get(model, (0, 0, 0, None)) for model in models]
+            open_ = [one for one in asked if one[0] < revision]
             aside = [one for one in open_ if one[2] >= attempts or one[1] >= CUT_OFF]
             [(count,)] = self.rows("SELECT COUNT(*) FROM instance WHERE study = ?", uid)
             [(unsent, sent)] = self.rows(
@@ -359,7 +359,8 @@ class Ledger:
             else:
                 state = "failed" if aside else "done"
             cut = "the process died in each of its runs" if any(one[1] >= CUT_OFF for one in aside) else None
-            reason = next((one[3] for one in open_ if one[3]), None) or cut or (waits[0][0] if waits else None)
+            reasons = [one[3] for one in open_], [cut], [one for (one,) in waits], [one[3] for one in asked]
+            reason = next((one for some in reasons for one in some if one), None)
             found.append(Line(uid, short(uid), state, count, unsent, sent, reason))
         return found
 

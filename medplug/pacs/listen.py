@@ -15,6 +15,7 @@ from .. import state
 from ..errors import CallError
 from ..nodes import dicomweb, dimse
 from ..nodes.needs import needs
+from ..nodes.tls import client_context, server_context
 from .answering import Answering, load_models
 from .config import ListenConfig
 from .delivering import Delivering
@@ -28,11 +29,14 @@ _T = TypeVar("_T")
 def listen(config: ListenConfig, stop: threading.Event) -> None:
     """Serve until `stop` is set. Raises `CallError` for what the configuration names and cannot be used.
 
-    Takes over the process: where medplug keeps its state, and what pynetdicom logs (it quotes what callers send).
+    Takes over the process: where medplug keeps its state, who may read what it writes, and what pynetdicom logs (it
+    quotes what callers send).
     """
     os.environ[state.ENVIRONMENT] = str(config.state)  # the writers' record lies beside the queue
+    os.umask(0o077)  # SQLite's files too: they hold UIDs of patients' studies
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
     needs("pynetdicom")
+    _look_at_certificates(config)
     from .receiver import Receiver
 
     spool = _opened(Spool, config.state)
@@ -64,10 +68,7 @@ def listen(config: ListenConfig, stop: threading.Event) -> None:
 def check(config: ListenConfig, *, echo: bool = False) -> None:
     """Load the models and the certificates; with `echo`, ask the destination too. Raises what is wrong."""
     load_models(config)
-    if config.tls is not None:
-        from ..nodes.tls import server_context
-
-        server_context(config.tls.cert, config.tls.key, config.tls.ca)
+    _look_at_certificates(config)
     if echo and config.destination.web:
         with dicomweb.talking(config.destination):
             dicomweb.client(config.destination).search_for_studies(limit=1)
@@ -107,6 +108,18 @@ def _for_each(config: ListenConfig, study: str, act: Callable[[Ledger, str], Non
     finally:
         ledger.close()
     return len(chosen)
+
+
+def _look_at_certificates(config: ListenConfig) -> None:
+    """Raise `CallError` for a certificate, or its key, that cannot be used: ours, or one for the destination."""
+    node = config.destination
+    if config.tls is not None:
+        server_context(config.tls.cert, config.tls.key, config.tls.ca)
+    if node.tls:
+        try:
+            client_context(node.ca, node.cert, node.key)
+        except CallError as error:
+            raise CallError(f"send_to: {error}") from None
 
 
 def _ledger(config: ListenConfig) -> Ledger:

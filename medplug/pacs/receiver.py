@@ -10,9 +10,9 @@ import zlib
 from io import BytesIO
 from typing import Any, NamedTuple
 
-from ..nodes.address import is_uid
 from ..nodes.dimse import VERIFICATION
 from ..nodes.tls import server_context
+from ..sources.dicom_values import is_uid
 from ..sources.refusal import quiet
 from .config import ListenConfig
 from .ledger import short
@@ -34,7 +34,7 @@ OURS = (
 """What medplug's writers write, PS3.4 B.5: of these, what names `medplug` as its manufacturer is an answer."""
 
 _CLASS_TAG, _INSTANCE_TAG, _MAKER_TAG, _STUDY_TAG = 0x00080016, 0x00080018, 0x00080070, 0x0020000D
-_HEAD = 1 << 22  # of a deflated dataset, in which these must lie
+_HEAD = 1 << 22  # of a dataset, in which these must lie
 _LOG = logging.getLogger("medplug.pacs")
 _ELSEWHERE = ("1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205")
 """JPIP: the pixels are not in the instance."""
@@ -66,7 +66,7 @@ class Receiver:
         contexts = [build_context(str(one.abstract_syntax), syntaxes) for one in AllStoragePresentationContexts]
         tls = None if config.tls is None else server_context(config.tls.cert, config.tls.key, config.tls.ca)
         handlers: list[Any] = [
-            (evt.EVT_C_ECHO, lambda event: SUCCESS),
+            (evt.EVT_C_ECHO, self._echoed),
             (evt.EVT_C_STORE, self._stored),
             (evt.EVT_REQUESTED, lambda event: event.assoc._server.asked(event.assoc)),
         ]
@@ -91,6 +91,11 @@ class Receiver:
             if one.is_alive():
                 one.abort()
 
+    def _echoed(self, event: Any) -> int:
+        """Answer a C-ECHO."""
+        _done(event)
+        return SUCCESS
+
     def _stored(self, event: Any) -> int:
         """Answer a C-STORE."""
         with self._idle:
@@ -100,9 +105,7 @@ class Receiver:
         try:
             return self._store(event)
         finally:
-            reading = event.assoc.dul.socket and event.assoc.dul.socket.recv
-            if isinstance(reading, Reading):
-                reading.instance_done()
+            _done(event)
             with self._idle:
                 self._storing -= 1
                 self._idle.notify_all()
@@ -134,6 +137,13 @@ class Receiver:
         return SUCCESS
 
 
+def _done(event: Any) -> None:
+    """A message was read to its end."""
+    reading = event.assoc.dul.socket and event.assoc.dul.socket.recv
+    if isinstance(reading, Reading):
+        reading.message_done()
+
+
 class _Stated(NamedTuple):
     """What a dataset states of itself."""
 
@@ -151,7 +161,8 @@ def _stated(event: Any) -> _Stated | None:
         syntax, stream = event.context.transfer_syntax, event.request.DataSet
         if syntax == DEFLATED:
             stream = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.getbuffer(), _HEAD))
-        stream.seek(0)
+        else:
+            stream = BytesIO(stream.getbuffer()[:_HEAD])  # a million elements before them cost seconds
         with quiet():
             dataset = read_dataset(
                 stream,

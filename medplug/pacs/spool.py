@@ -22,6 +22,8 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for part in (self.studies, self.results, self.work):
             part.mkdir(exist_ok=True, mode=0o700)
+        _sync(folder)
+        _sync(folder.parent)
         self.ledger = Ledger(folder / "queue.sqlite")
 
     @property

@@ -7,6 +7,7 @@ from pacs.parts import Listener, choice
 
 from medplug import CallError
 from medplug.pacs.config import read_config
+from medplug.pacs.spool import Spool
 
 GOOD = """
 ae_title = "LISTENER"
@@ -117,6 +118,33 @@ def test_a_certificate_for_the_destination_that_is_not_there_is_said_at_once(sit
     listener = Listener(tmp_path, site, "dimses://PACS@127.0.0.1:1?ca=gone.pem", choice(site, bright=["dicom-seg"]))
 
     refuses(listener, f"send_to: {tmp_path}/gone.pem", *arguments)
+
+
+def test_a_state_that_is_no_folder_or_a_queue_that_is_damaged_is_said(site, tmp_path):
+    listener = Listener(tmp_path, site, "dimse://PACS@127.0.0.1:1", choice(site, bright=["dicom-seg"]))
+    state = tmp_path / "state"
+    listener.write()
+    state.write_text("a file")
+    assert f"state: {state} is no folder; name one" in listener.command().stderr
+    state.unlink()
+    Spool(state).ledger.close()
+    queue = state / "queue.sqlite"
+    whole = queue.read_bytes()
+    for damaged in (b"no database" * 1000, whole[:100] + bytes(4000) + whole[4100:]):
+        queue.write_bytes(damaged)
+        for arguments in ([], ["--status"]):
+            ran = listener.command(*arguments)
+            assert ran.returncode == 2
+            assert "cannot be used (" in ran.stderr
+            assert "Traceback" not in ran.stderr
+
+
+def test_a_key_that_is_not_there_is_not_its_certificates_fault(site, tmp_path):
+    listener = Listener(tmp_path, site, "dimse://PACS@127.0.0.1:1", choice(site, bright=["dicom-seg"]))
+    (tmp_path / "me.pem").write_text("")
+    listener.more = '[tls]\ncert = "me.pem"\nkey = "gone.key"'
+
+    refuses(listener, f"{tmp_path}/gone.key: is no certificate or key that can be used", "--check")
 
 
 def refuses(listener: Listener, message: str, *arguments: str) -> None:

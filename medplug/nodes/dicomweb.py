@@ -38,12 +38,12 @@ def session(node: Address) -> Session:
     needs("dicomweb_client")
     import requests
 
+    from .transport import TrustingAdapter
+
     made = requests.Session()
+    made.max_redirects = 0  # the address says where what is sent may go, and whether it is encrypted
     if node.tls:
-        client_context(node.ca, node.cert, node.key)  # says of a bad file what is wrong with it
-        made.verify = str(node.ca) if node.ca is not None else True
-        if node.cert is not None and node.key is not None:
-            made.cert = (str(node.cert), str(node.key))
+        made.mount("https://", TrustingAdapter(client_context(node.ca, node.cert, node.key)))
     return made
 
 
@@ -71,6 +71,8 @@ def talking(node: Address) -> Iterator[None]:
         raise NodeError(f"{node}: answers with HTTP status {code}{hint}") from None
     except requests.exceptions.SSLError:
         raise NodeError(f"{node}: TLS fails: do the certificates fit?") from None
+    except requests.TooManyRedirects:
+        raise NodeError(f"{node}: redirects to another address; write that one, if it is right") from None
     except requests.Timeout:
         raise NodeError(f"{node}: does not answer in time") from None
     except requests.RequestException:

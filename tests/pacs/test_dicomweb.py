@@ -9,7 +9,9 @@ from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from medplug import NodeError
+from medplug.nodes.tls import server_context
 from medplug.pacs import send
+from medplug.sources import read
 
 CT = Path(get_testdata_file("CT_small.dcm"))
 UID = str(dcmread(CT).SOPInstanceUID)
@@ -91,3 +93,30 @@ def test_a_server_that_fails_on_every_file_is_not_asked_for_ever():
         list(send([CT] * 6, node.url))
 
     assert len(node.asked) == 3
+
+
+def test_who_is_trusted_over_tls_is_said_by_the_address_and_not_by_the_environment(certificates, monkeypatch):
+    tls = server_context(certificates / "me.pem", certificates / "me.key", certificates / "ca.pem")
+    shown = f"cert={certificates}/me.pem&key={certificates}/me.key"
+    with WebNode(lambda path, sent: (200, {"Content-Type": JSON}, stored()), tls) as node:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / "stranger.pem"))
+        assert [one.refused for one in send(CT, f"{node.url}?ca={certificates}/ca.pem&{shown}")] == [None]
+
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / "ca.pem"))
+        for who in (f"ca={certificates}/stranger.pem&{shown}", shown, f"ca={certificates}/ca.pem"):
+            with pytest.raises(NodeError, match=r"TLS fails|cannot be reached|broke off"):
+                list(send([CT] * 3, f"{node.url}?{who}"))
+    assert len(node.asked) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_nothing_follows_a_redirect(status):
+    with WebNode(lambda path, sent: (200, {"Content-Type": JSON}, stored())) as other:
+        elsewhere = {"Location": f"http://127.0.0.1:{other.port}/pacs/studies"}
+        with WebNode(lambda path, sent: (status, elsewhere, b"")) as node:
+            with pytest.raises(NodeError, match="redirects to another address"):
+                list(send(CT, node.url))
+            [refused] = read(f"{node.url}/1.2.3")
+
+    assert "redirects to another address" in refused.outcome.reason
+    assert other.asked == []

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -81,15 +82,27 @@ def talking(node: Address) -> Iterator[None]:
 
 def studies(made: DICOMwebClient, keys: Mapping[str, str]) -> list[str]:
     """The UIDs of the studies that match, QIDO-RS."""
-    matches = made.search_for_studies(search_filters=dict(keys), get_remaining=True)
-    return [uid for match in matches if (uid := _value(match, _STUDY))]
+    matches = _all(partial(made.search_for_studies, search_filters=dict(keys)), _STUDY)
+    return list(matches)
 
 
 def instances(made: DICOMwebClient, study: str, series: str | None) -> list[tuple[str, str]]:
     """(Series Instance UID, SOP Instance UID) of a study's instances, or of one series', QIDO-RS."""
-    matches = made.search_for_instances(study, series, get_remaining=True)
-    found = [(_value(match, _SERIES) or series or "", _value(match, _INSTANCE)) for match in matches]
-    return [(owner, uid) for owner, uid in found if owner and uid]
+    matches = _all(partial(made.search_for_instances, study, series), _INSTANCE)
+    return [(_value(match, _SERIES) or series or "", uid) for uid, match in matches.items()]
+
+
+def _all(search: Callable[..., list[Any]], key: str) -> dict[str, Any]:
+    """What matches, by its unique key, page after page until one brings nothing new: servers may ignore the offset."""
+    found: dict[str, Any] = {}
+    offset = 0
+    while page := search(offset=offset or None):
+        before = len(found)
+        found.update((_value(match, key), match) for match in page)
+        offset += len(page)
+        if len(found) == before:
+            break
+    return found
 
 
 def series(made: DICOMwebClient, study: str, uid: str) -> Iterator[Dataset]:

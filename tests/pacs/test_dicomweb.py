@@ -4,17 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
-from pacs.web import JSON, WebNode
+from pacs.web import JSON, Answer, WebNode
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from medplug import NodeError
+from medplug.nodes import Address
+from medplug.nodes.dicomweb import client, studies
 from medplug.nodes.tls import server_context
 from medplug.pacs import send
 from medplug.sources import read
 
 CT = Path(get_testdata_file("CT_small.dcm"))
 UID = str(dcmread(CT).SOPInstanceUID)
+INSTANCE = {"0020000E": {"vr": "UI", "Value": ["1.2.4"]}, "00080018": {"vr": "UI", "Value": ["1.2.5"]}}
 
 
 def stored(uid: str = UID, warning: int = 0) -> bytes:
@@ -120,3 +123,36 @@ def test_nothing_follows_a_redirect(status):
 
     assert "redirects to another address" in refused.outcome.reason
     assert other.asked == []
+
+
+def test_a_server_that_ignores_the_offset_is_asked_no_further():
+    """Each page is the first one again."""
+
+    def answer(path: str, sent: bytes) -> Answer:
+        if len(node.asked) > 20 or "/series/" in path:
+            return 404, {}, b""
+        found = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}} if "instances" not in path else INSTANCE
+        return 200, {"Content-Type": JSON}, json.dumps([found]).encode()
+
+    with WebNode(answer) as node:
+        [found] = read(f"{node.url}/1.2.3")
+
+    assert len(node.asked) <= 6, found
+
+
+def test_a_long_answer_in_pages_is_read_to_its_end():
+    pages = iter([3, 3, 1, 0])
+    total = 0
+
+    def answer(path: str, sent: bytes) -> Answer:
+        nonlocal total
+        begin = total
+        total += next(pages)
+        page = [{"0020000D": {"vr": "UI", "Value": [f"1.2.{number}"]}} for number in range(begin, total)]
+        return 200, {"Content-Type": JSON}, json.dumps(page).encode()
+
+    with WebNode(answer) as node:
+        found = studies(client(Address.parse(node.url)), {"PatientID": "7"})
+
+    assert found == [f"1.2.{number}" for number in range(7)]
+    assert [path.partition("offset=")[2] for path, _, _ in node.asked] == ["", "3", "6", "7"]

@@ -17,7 +17,6 @@ from .tls import client_context
 
 if TYPE_CHECKING:
     from dicomweb_client.api import DICOMwebClient
-    from pydicom.dataset import Dataset
     from requests import Response, Session
 
 _SECONDS = 10, 60
@@ -29,6 +28,7 @@ _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _FAILED, _FAILURE_REASON = "00081198", "00081197"
 _REFERENCED, _REFERENCED_INSTANCE, _WARNING_REASON = "00081199", "00081155", "00081196"
 
+_STRANGE = "something else than DICOM JSON: is the path right, does it want a login?"
 _JSON = "application/dicom+json"
 _NOT_THE_OBJECT = (401, 403, 404, 407, 408, 429)
 """HTTP statuses of 4xx that say something about the caller, the path or the moment, not about what was sent."""
@@ -74,40 +74,56 @@ def talking(node: Address) -> Iterator[None]:
         raise NodeError(f"{node}: TLS fails: do the certificates fit?") from None
     except requests.TooManyRedirects:
         raise NodeError(f"{node}: redirects to another address; write that one, if it is right") from None
+    except requests.JSONDecodeError:
+        raise NodeError(f"{node}: answers a query with {_STRANGE}") from None
     except requests.Timeout:
         raise NodeError(f"{node}: does not answer in time") from None
     except requests.RequestException:
         raise NodeError(f"{node}: cannot be reached: is it running, are port and path right?") from None
 
 
-def studies(made: DICOMwebClient, keys: Mapping[str, str]) -> list[str]:
+def studies(node: Address, made: DICOMwebClient, keys: Mapping[str, str]) -> list[str]:
     """The UIDs of the studies that match, QIDO-RS."""
-    matches = _all(partial(made.search_for_studies, search_filters=dict(keys)), _STUDY)
-    return list(matches)
+    return list(_all(node, partial(made.search_for_studies, search_filters=dict(keys)), _STUDY))
 
 
-def instances(made: DICOMwebClient, study: str, series: str | None) -> list[tuple[str, str]]:
+def instances(node: Address, made: DICOMwebClient, study: str, series: str | None) -> list[tuple[str, str]]:
     """(Series Instance UID, SOP Instance UID) of a study's instances, or of one series', QIDO-RS."""
-    matches = _all(partial(made.search_for_instances, study, series), _INSTANCE)
-    return [(_value(match, _SERIES) or series or "", uid) for uid, match in matches.items()]
+    matches = _all(node, partial(made.search_for_instances, study, series), _INSTANCE)
+    return [(_uid(node, match, _SERIES, series), uid) for uid, match in matches.items()]
 
 
-def _all(search: Callable[..., list[Any]], key: str) -> dict[str, Any]:
+def fetch(node: Address, made: DICOMwebClient, study: str, series: str, file: Callable[[str], Path]) -> None:
+    """WADO-RS of a series: each instance goes to the file of its UID, in the transfer syntax in which it is kept."""
+    try:
+        for dataset in made.iter_series(study, series, media_types=(("application/dicom", "*"),)):
+            dataset.save_as(file(str(dataset.SOPInstanceUID)))
+    except OSError:  # HTTP's, or the disk's
+        raise
+    except Exception as error:  # whatever an answer brings that is no DICOM
+        raise NodeError(f"{node}: gives a series that cannot be read ({type(error).__name__})") from None
+
+
+def _all(node: Address, search: Callable[..., Any], key: str) -> dict[str, Any]:
     """What matches, by its unique key, page after page until one brings nothing new: servers may ignore the offset."""
     found: dict[str, Any] = {}
     offset = 0
     while page := search(offset=offset or None):
+        if not isinstance(page, list):
+            raise NodeError(f"{node}: answers a query with {_STRANGE}")
         before = len(found)
-        found.update((_value(match, key), match) for match in page)
+        found.update((_uid(node, match, key), match) for match in page)
         offset += len(page)
         if len(found) == before:
             break
     return found
 
 
-def series(made: DICOMwebClient, study: str, uid: str) -> Iterator[Dataset]:
-    """The instances of a series in the transfer syntax in which they are kept, WADO-RS."""
-    yield from made.iter_series(study, uid, media_types=(("application/dicom", "*"),))
+def _uid(node: Address, match: object, tag: str, default: str | None = None) -> str:
+    uid = _value(match, tag) or default
+    if not uid:
+        raise NodeError(f"{node}: answers a query with what has no UID")
+    return uid
 
 
 def store(node: Address, made: Session, file: Path, uid: str) -> int | str:

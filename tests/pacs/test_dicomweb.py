@@ -152,7 +152,32 @@ def test_a_long_answer_in_pages_is_read_to_its_end():
         return 200, {"Content-Type": JSON}, json.dumps(page).encode()
 
     with WebNode(answer) as node:
-        found = studies(client(Address.parse(node.url)), {"PatientID": "7"})
+        found = studies(Address.parse(node.url), client(Address.parse(node.url)), {"PatientID": "7"})
 
     assert found == [f"1.2.{number}" for number in range(7)]
     assert [path.partition("offset=")[2] for path, _, _ in node.asked] == ["", "3", "6", "7"]
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "body", "reason"),
+    [
+        ("studies?", "text/html", b"<form>login</form>", "answers a query with something else than DICOM JSON"),
+        ("studies?", JSON, b"7", "answers a query with something else than DICOM JSON"),
+        ("studies?", JSON, b"[{}, 3]", "answers a query with what has no UID"),
+        ("instances", JSON, b"[{}]", "answers a query with what has no UID"),
+        ("/series/", "text/html", b"<p>no</p>", "gives a series that cannot be read (ValueError)"),
+        ("/series/", "multipart/related; boundary=x", b"--x\r\n\r\nno DICOM\r\n--x--", "gives a series that cannot"),
+        ("/series/", "", b"no DICOM", "gives a series that cannot be read (KeyError)"),
+    ],
+)
+def test_an_answer_that_is_none_is_one_refusal(place, kind, body, reason):
+    def answer(path: str, sent: bytes) -> Answer:
+        if place in path:
+            return 200, {"Content-Type": kind} if kind else {}, body
+        found = INSTANCE if "instances" in path else {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}
+        return 200, {"Content-Type": JSON}, json.dumps([found]).encode()
+
+    with WebNode(answer) as node:
+        [found] = read(f"{node.url}/1.2.3")
+
+    assert found.outcome.reason.startswith(f"{node.url}: {reason}")

@@ -29,7 +29,7 @@ wake = threading.Event()
 
 
 def on_change(change, level, resource):
-    if change == orthanc.ChangeType.NEW_SERIES:
+    if change == orthanc.ChangeType.NEW_CHILD_INSTANCE and level == orthanc.ResourceType.SERIES:
         (ARRIVING / resource).touch()
     elif change == orthanc.ChangeType.STABLE_SERIES:
         (WAITING / resource).touch()

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeGuard
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from ..errors import CallError
 
@@ -22,6 +22,8 @@ FILES = ("ca", "cert", "key")
 """What of an address names a file, all for TLS."""
 
 _FORM = "dimse://CALLED@host:port or dicomweb://host:port/path"
+_USER = re.compile(r"(?:(?<=://)|^(?!.*://)).*@")
+"""A title or a name, and what may be a password behind it."""
 _UID = re.compile(r"[0-9.]{1,64}")
 _UID_IN_PATH = re.compile(r"[0-9]+(\.[0-9]+)+")  # a service's path may well have a part that is a number
 
@@ -68,7 +70,7 @@ class Address:
 
     def __str__(self) -> str:
         """Return the node, without keys: they may identify a patient."""
-        title = f"{self.title}@" if self.title else ""
+        title = f"{quote(self.title, safe='')}@" if self.title else ""
         return f"{self.scheme}://{title}{_host(self.host)}:{self.port}{self.path}"
 
     @classmethod
@@ -79,12 +81,12 @@ class Address:
 
         Raises `CallError`, which names the node and never the values of keys.
         """
-        shown = url.partition("?")[0]
+        shown = _USER.sub("", url.partition("?")[0])
         try:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
-        except ValueError as error:
-            raise CallError(f"{shown}: {error}; write {_FORM}") from None
+        except ValueError:  # which may quote a password
+            raise CallError(f"{shown}: has no port that is one, or no host; write {_FORM}") from None
         if parts.scheme not in SCHEMES:
             raise CallError(f"{shown}: {parts.scheme or 'nothing'}:// is no way to a node; {', '.join(SCHEMES)} are")
         web, tls = parts.scheme.startswith("dicomweb"), parts.scheme.endswith("s")
@@ -111,7 +113,7 @@ class Address:
             raise CallError(f"{shown}: DICOMweb knows no AE titles; leave calling= out")
         if not web and not parts.username:
             raise CallError(f"{shown}: names no AE title to call; write {_FORM}")
-        title, calling = parts.username or "", options.get("calling", calling)
+        title, calling = unquote(parts.username or ""), options.get("calling", calling)
         for one in [] if web else [title, calling]:
             check_title(one, shown)
         return cls(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -16,7 +17,6 @@ from .tls import client_context
 
 if TYPE_CHECKING:
     from dicomweb_client.api import DICOMwebClient
-    from pydicom.dataset import Dataset
     from requests import Response, Session
 
 _SECONDS = 10, 60
@@ -28,6 +28,7 @@ _STUDY, _SERIES, _INSTANCE = "0020000D", "0020000E", "00080018"
 _FAILED, _FAILURE_REASON = "00081198", "00081197"
 _REFERENCED, _REFERENCED_INSTANCE, _WARNING_REASON = "00081199", "00081155", "00081196"
 
+_STRANGE = "something else than DICOM JSON: is the path right, does it want a login?"
 _JSON = "application/dicom+json"
 _NOT_THE_OBJECT = (401, 403, 404, 407, 408, 429)
 """HTTP statuses of 4xx that say something about the caller, the path or the moment, not about what was sent."""
@@ -38,12 +39,12 @@ def session(node: Address) -> Session:
     needs("dicomweb_client")
     import requests
 
+    from .transport import TrustingAdapter
+
     made = requests.Session()
+    made.max_redirects = 0  # the address says where what is sent may go, and whether it is encrypted
     if node.tls:
-        client_context(node.ca, node.cert, node.key)  # says of a bad file what is wrong with it
-        made.verify = str(node.ca) if node.ca is not None else True
-        if node.cert is not None and node.key is not None:
-            made.cert = (str(node.cert), str(node.key))
+        made.mount("https://", TrustingAdapter(client_context(node.ca, node.cert, node.key)))
     return made
 
 
@@ -71,28 +72,58 @@ def talking(node: Address) -> Iterator[None]:
         raise NodeError(f"{node}: answers with HTTP status {code}{hint}") from None
     except requests.exceptions.SSLError:
         raise NodeError(f"{node}: TLS fails: do the certificates fit?") from None
+    except requests.TooManyRedirects:
+        raise NodeError(f"{node}: redirects to another address; write that one, if it is right") from None
+    except requests.JSONDecodeError:
+        raise NodeError(f"{node}: answers a query with {_STRANGE}") from None
     except requests.Timeout:
         raise NodeError(f"{node}: does not answer in time") from None
     except requests.RequestException:
         raise NodeError(f"{node}: cannot be reached: is it running, are port and path right?") from None
 
 
-def studies(made: DICOMwebClient, keys: Mapping[str, str]) -> list[str]:
+def studies(node: Address, made: DICOMwebClient, keys: Mapping[str, str]) -> list[str]:
     """The UIDs of the studies that match, QIDO-RS."""
-    matches = made.search_for_studies(search_filters=dict(keys), get_remaining=True)
-    return [uid for match in matches if (uid := _value(match, _STUDY))]
+    return list(_all(node, partial(made.search_for_studies, search_filters=dict(keys)), _STUDY))
 
 
-def instances(made: DICOMwebClient, study: str, series: str | None) -> list[tuple[str, str]]:
+def instances(node: Address, made: DICOMwebClient, study: str, series: str | None) -> list[tuple[str, str]]:
     """(Series Instance UID, SOP Instance UID) of a study's instances, or of one series', QIDO-RS."""
-    matches = made.search_for_instances(study, series, get_remaining=True)
-    found = [(_value(match, _SERIES) or series or "", _value(match, _INSTANCE)) for match in matches]
-    return [(owner, uid) for owner, uid in found if owner and uid]
+    matches = _all(node, partial(made.search_for_instances, study, series), _INSTANCE)
+    return [(_uid(node, match, _SERIES, series), uid) for uid, match in matches.items()]
 
 
-def series(made: DICOMwebClient, study: str, uid: str) -> Iterator[Dataset]:
-    """The instances of a series in the transfer syntax in which they are kept, WADO-RS."""
-    yield from made.iter_series(study, uid, media_types=(("application/dicom", "*"),))
+def fetch(node: Address, made: DICOMwebClient, study: str, series: str, file: Callable[[str], Path]) -> None:
+    """WADO-RS of a series: each instance goes to the file of its UID, in the transfer syntax in which it is kept."""
+    try:
+        for dataset in made.iter_series(study, series, media_types=(("application/dicom", "*"),)):
+            dataset.save_as(file(str(dataset.SOPInstanceUID)))
+    except OSError:  # HTTP's, or the disk's
+        raise
+    except Exception as error:  # whatever an answer brings that is no DICOM
+        raise NodeError(f"{node}: gives a series that cannot be read ({type(error).__name__})") from None
+
+
+def _all(node: Address, search: Callable[..., Any], key: str) -> dict[str, Any]:
+    """What matches, by its unique key, page after page until one brings nothing new: servers may ignore the offset."""
+    found: dict[str, Any] = {}
+    offset = 0
+    while page := search(offset=offset or None):
+        if not isinstance(page, list):
+            raise NodeError(f"{node}: answers a query with {_STRANGE}")
+        before = len(found)
+        found.update((_uid(node, match, key), match) for match in page)
+        offset += len(page)
+        if len(found) == before:
+            break
+    return found
+
+
+def _uid(node: Address, match: object, tag: str, default: str | None = None) -> str:
+    uid = _value(match, tag) or default
+    if not uid:
+        raise NodeError(f"{node}: answers a query with what has no UID")
+    return uid
 
 
 def store(node: Address, made: Session, file: Path, uid: str) -> int | str:

@@ -24,6 +24,16 @@ MAX_CONTEXTS = 128
 VERIFICATION = "1.2.840.10008.1.1"
 STUDY_ROOT_FIND, STUDY_ROOT_GET = "1.2.840.10008.5.1.4.1.2.2.1", "1.2.840.10008.5.1.4.1.2.2.3"
 
+_CR_DX_MG, _CT, _MR, _US = ("1", "1.1", "1.2"), ("2", "2.1"), ("4", "4.1"), ("3.1", "6.1")
+_SC, _XA_RF, _MORE = ("7", "7.2", "7.3", "7.4"), ("12.1", "12.2"), ("13.1.3", "20", "128")
+IMAGES = tuple(f"1.2.840.10008.5.1.4.1.1.{end}" for end in _CR_DX_MG + _CT + _MR + _US + _SC + _XA_RF + _MORE)
+"""The SOP classes of usual images; those of `_MORE` are tomosynthesis, NM and PET."""
+
+_NO_IMAGES = (
+    *("1.2.840.10008.1.2.4.10", "1.2.840.10008.1.2.7."),  # video
+    *("1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205"),  # JPIP
+)
+
 CONNECT_SECONDS, ANSWER_SECONDS = 10, 60
 
 _RECORD = {"STUDY": "StudyInstanceUID", "SERIES": "SeriesInstanceUID", "IMAGE": "SOPInstanceUID"}
@@ -98,6 +108,8 @@ def find(node: Address, made: Association, level: str, keys: Mapping[str, str], 
     for status, match in made.send_c_find(query, STUDY_ROOT_FIND):
         code = getattr(status, "Status", None)
         if code in _PENDING and match is not None:
+            if not match.get(_RECORD[level]):
+                raise NodeError(f"{node}: answers a query for {level} with what has no {_RECORD[level]}")
             found.append(match)
         elif code != 0:
             said = "broke off" if code is None else f"answered 0x{code:04X}"
@@ -105,15 +117,18 @@ def find(node: Address, made: Association, level: str, keys: Mapping[str, str], 
     return found
 
 
-def get(made: Association, study: str, series: str) -> None:
+def get(node: Address, made: Association, study: str, series: str) -> None:
     """C-GET of a series, PS3.4 C.4.3; its instances come to the association's `on_store`. A failure shows in them."""
     from pydicom.dataset import Dataset
 
     wanted = Dataset()
     wanted.QueryRetrieveLevel = "SERIES"
     wanted.StudyInstanceUID, wanted.SeriesInstanceUID = study, series
-    for _ in made.send_c_get(wanted, STUDY_ROOT_GET):
-        continue
+    try:
+        for _ in made.send_c_get(wanted, STUDY_ROOT_GET):
+            continue
+    except ValueError:  # it did not accept the context
+        raise NodeError(f"{node}: does not give studies by C-GET") from None
 
 
 def store(node: Address, made: Association, file: Path) -> int | str:
@@ -136,16 +151,21 @@ def store(node: Address, made: Association, file: Path) -> int | str:
     return code
 
 
-def retrieval_contexts(classes: Iterable[str]) -> list[Context]:
-    """What a C-GET of instances of these classes proposes: each transfer syntax by itself, so that none is recoded."""
+def retrievals(classes: Iterable[str]) -> Iterator[list[Context]]:
+    """What C-GETs of instances of these classes propose, an association each; an empty class is one that nobody states.
+
+    Each compressed transfer syntax is proposed by itself, so that none is recoded; those of video are not.
+    """
     from pynetdicom import ALL_TRANSFER_SYNTAXES
 
-    wanted = sorted(set(classes))
-    plain, compressed = _uncompressed(), [uid for uid in ALL_TRANSFER_SYNTAXES if uid not in _uncompressed()]
-    contexts: list[Context] = [(STUDY_ROOT_GET, plain)]
-    contexts += [(uid, plain) for uid in wanted]
-    contexts += [(uid, (syntax,)) for syntax in compressed for uid in wanted]
-    return contexts[:MAX_CONTEXTS]
+    plain = _uncompressed()
+    compressed = [uid for uid in ALL_TRANSFER_SYNTAXES if uid not in plain and not uid.startswith(_NO_IMAGES)]
+    wanted = sorted({one for uid in classes for one in ([uid] if uid else IMAGES)})
+    together = (MAX_CONTEXTS - 1) // (1 + len(compressed))
+    for begin in range(0, len(wanted), together):
+        some = wanted[begin : begin + together]
+        alone = [(uid, (syntax,)) for syntax in compressed for uid in some]
+        yield [(STUDY_ROOT_GET, plain), *((uid, plain) for uid in some), *alone]
 
 
 def query_context() -> Context:

@@ -52,7 +52,7 @@ def retrieve(url: str) -> Retrieved:
 
 
 def _by_dimse(node: Address, folder: _Folder) -> Iterator[tuple[str, str, str]]:
-    from .dimse import association, find, get, query_context, retrieval_contexts
+    from .dimse import association, find, get, query_context, retrievals
 
     def keep(event: Any) -> int:
         with folder.file(str(event.request.AffectedSOPInstanceUID)).open("wb") as stream:
@@ -72,21 +72,22 @@ def _by_dimse(node: Address, folder: _Folder) -> Iterator[tuple[str, str, str]]:
                     for one in find(node, made, "IMAGE", keys, "SOPClassUID")
                 ]
     for (study_uid, series_uid), instances in wanted.items():
-        contexts = retrieval_contexts(uid for _, uid in instances if uid)
-        with association(node, contexts, on_store=keep) as made:
-            get(made, study_uid, series_uid)
+        for contexts in retrievals(uid for _, uid in instances):
+            with association(node, contexts, on_store=keep) as made:
+                get(node, made, study_uid, series_uid)
+            if all(folder.file(instance).exists() for instance, _ in instances):
+                break
         yield from ((study_uid, series_uid, instance) for instance, _ in instances)
 
 
 def _by_web(node: Address, folder: _Folder) -> Iterator[tuple[str, str, str]]:
-    from .dicomweb import client, instances, series, studies, talking
+    from .dicomweb import client, fetch, instances, studies, talking
 
     with talking(node):
         made = client(node)
         keys = {key: value for key, value in node.keys.items() if key != "SeriesInstanceUID"}
-        for study in studies(made, keys):
-            found = instances(made, study, node.keys.get("SeriesInstanceUID"))
+        for study in studies(node, made, keys):
+            found = instances(node, made, study, node.keys.get("SeriesInstanceUID"))
             for uid in dict.fromkeys(owner for owner, _ in found):
-                for dataset in series(made, study, uid):
-                    dataset.save_as(folder.file(str(dataset.SOPInstanceUID)))
+                fetch(node, made, study, uid, folder.file)
             yield from ((study, owner, instance) for owner, instance in found)

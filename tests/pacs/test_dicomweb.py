@@ -4,15 +4,20 @@ import json
 from pathlib import Path
 
 import pytest
-from pacs.web import JSON, WebNode
+from pacs.web import JSON, Answer, WebNode
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
 from medplug import NodeError
+from medplug.nodes import Address
+from medplug.nodes.dicomweb import client, studies
+from medplug.nodes.tls import server_context
 from medplug.pacs import send
+from medplug.sources import read
 
 CT = Path(get_testdata_file("CT_small.dcm"))
 UID = str(dcmread(CT).SOPInstanceUID)
+INSTANCE = {"0020000E": {"vr": "UI", "Value": ["1.2.4"]}, "00080018": {"vr": "UI", "Value": ["1.2.5"]}}
 
 
 def stored(uid: str = UID, warning: int = 0) -> bytes:
@@ -91,3 +96,88 @@ def test_a_server_that_fails_on_every_file_is_not_asked_for_ever():
         list(send([CT] * 6, node.url))
 
     assert len(node.asked) == 3
+
+
+def test_who_is_trusted_over_tls_is_said_by_the_address_and_not_by_the_environment(certificates, monkeypatch):
+    tls = server_context(certificates / "me.pem", certificates / "me.key", certificates / "ca.pem")
+    shown = f"cert={certificates}/me.pem&key={certificates}/me.key"
+    with WebNode(lambda path, sent: (200, {"Content-Type": JSON}, stored()), tls) as node:
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / "stranger.pem"))
+        assert [one.refused for one in send(CT, f"{node.url}?ca={certificates}/ca.pem&{shown}")] == [None]
+
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificates / "ca.pem"))
+        for who in (f"ca={certificates}/stranger.pem&{shown}", shown, f"ca={certificates}/ca.pem"):
+            with pytest.raises(NodeError, match=r"TLS fails|cannot be reached|broke off"):
+                list(send([CT] * 3, f"{node.url}?{who}"))
+    assert len(node.asked) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_nothing_follows_a_redirect(status):
+    with WebNode(lambda path, sent: (200, {"Content-Type": JSON}, stored())) as other:
+        elsewhere = {"Location": f"http://127.0.0.1:{other.port}/pacs/studies"}
+        with WebNode(lambda path, sent: (status, elsewhere, b"")) as node:
+            with pytest.raises(NodeError, match="redirects to another address"):
+                list(send(CT, node.url))
+            [refused] = read(f"{node.url}/1.2.3")
+
+    assert "redirects to another address" in refused.outcome.reason
+    assert other.asked == []
+
+
+def test_a_server_that_ignores_the_offset_is_asked_no_further():
+    """Each page is the first one again."""
+
+    def answer(path: str, sent: bytes) -> Answer:
+        if len(node.asked) > 20 or "/series/" in path:
+            return 404, {}, b""
+        found = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}} if "instances" not in path else INSTANCE
+        return 200, {"Content-Type": JSON}, json.dumps([found]).encode()
+
+    with WebNode(answer) as node:
+        [found] = read(f"{node.url}/1.2.3")
+
+    assert len(node.asked) <= 6, found
+
+
+def test_a_long_answer_in_pages_is_read_to_its_end():
+    pages = iter([3, 3, 1, 0])
+    total = 0
+
+    def answer(path: str, sent: bytes) -> Answer:
+        nonlocal total
+        begin = total
+        total += next(pages)
+        page = [{"0020000D": {"vr": "UI", "Value": [f"1.2.{number}"]}} for number in range(begin, total)]
+        return 200, {"Content-Type": JSON}, json.dumps(page).encode()
+
+    with WebNode(answer) as node:
+        found = studies(Address.parse(node.url), client(Address.parse(node.url)), {"PatientID": "7"})
+
+    assert found == [f"1.2.{number}" for number in range(7)]
+    assert [path.partition("offset=")[2] for path, _, _ in node.asked] == ["", "3", "6", "7"]
+
+
+@pytest.mark.parametrize(
+    ("place", "kind", "body", "reason"),
+    [
+        ("studies?", "text/html", b"<form>login</form>", "answers a query with something else than DICOM JSON"),
+        ("studies?", JSON, b"7", "answers a query with something else than DICOM JSON"),
+        ("studies?", JSON, b"[{}, 3]", "answers a query with what has no UID"),
+        ("instances", JSON, b"[{}]", "answers a query with what has no UID"),
+        ("/series/", "text/html", b"<p>no</p>", "gives a series that cannot be read (ValueError)"),
+        ("/series/", "multipart/related; boundary=x", b"--x\r\n\r\nno DICOM\r\n--x--", "gives a series that cannot"),
+        ("/series/", "", b"no DICOM", "gives a series that cannot be read (KeyError)"),
+    ],
+)
+def test_an_answer_that_is_none_is_one_refusal(place, kind, body, reason):
+    def answer(path: str, sent: bytes) -> Answer:
+        if place in path:
+            return 200, {"Content-Type": kind} if kind else {}, body
+        found = INSTANCE if "instances" in path else {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}
+        return 200, {"Content-Type": JSON}, json.dumps([found]).encode()
+
+    with WebNode(answer) as node:
+        [found] = read(f"{node.url}/1.2.3")
+
+    assert found.outcome.reason.startswith(f"{node.url}: {reason}")

@@ -6,7 +6,6 @@ import resource
 import socket
 import sqlite3
 import struct
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +20,6 @@ from medplug.nodes import Address, dimse
 from medplug.pacs import send
 from medplug.pacs.config import read_config
 from medplug.pacs.listen import queue
-from medplug.sources.refusal import quiet
 
 
 @pytest.fixture
@@ -348,22 +346,6 @@ def test_a_caller_that_sends_a_byte_at_a_time_is_cut_off(shared):
 
         assert 3 <= time.monotonic() - begun < 10
     assert "a caller sent less than 8192 bytes a second; it was cut off" in shared.log
-
-
-@pytest.fixture(scope="session")
-def certificates(tmp_path_factory) -> Path:
-    """An authority, `ca`, and what it has signed for 127.0.0.1, `me`; a stranger has signed for himself."""
-    folder = tmp_path_factory.mktemp("certificates")
-
-    def openssl(arguments: str) -> None:
-        subprocess.run(["openssl", *arguments.split()], cwd=folder, check=True, capture_output=True, timeout=60)
-
-    for name in ("ca", "stranger"):
-        openssl(f"req -x509 -newkey rsa:2048 -nodes -keyout {name}.key -out {name}.pem -days 2 -subj /CN={name}")
-    openssl("req -newkey rsa:2048 -nodes -keyout me.key -out me.csr -subj /CN=127.0.0.1")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1")
-    openssl("x509 -req -in me.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out me.pem")
-    return folder
 
 
 def test_tls_both_ways_lets_in_who_shows_a_certificate_and_nobody_else(listener, archive, certificates, tmp_path):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pacs.orthanc import PLUGINS, Orthanc, needs_orthanc, wait_until
-from pacs.parts import Listener, choice, study
+from pacs.parts import Archive, Listener, choice, study
 
 from medplug.nodes import Address, dicomweb, dimse
 from medplug.pacs import send
@@ -148,6 +148,60 @@ def test_a_series_that_arrives_or_waits_is_sent_although_orthanc_was_stopped(pac
 
     for uid in uids:
         there_once(orthanc, uid)
+
+
+@pytest.fixture
+def routing(tmp_path) -> Iterator[tuple[Orthanc, Archive]]:
+    """An Orthanc that routes by our example, and the node to which it does, which is away."""
+    needs_orthanc()
+    if not (PLUGINS / "libOrthancPython.so").exists():
+        pytest.skip("Orthanc's Python plugin is not installed: apt-get install orthanc-python")
+    archive = Archive()
+    orthanc = Orthanc(
+        tmp_path / "orthanc",
+        settings={
+            "Plugins": [str(PLUGINS / "libOrthancPython.so")],
+            "PythonScript": str(EXAMPLES / "route.py"),
+            "DicomModalities": {
+                "medplug": ["ARCHIVE", "127.0.0.1", archive.port],
+                "caller": {"AET": "MEDPLUG", "Host": "127.0.0.1", "Port": 1},
+            },
+            "StableAge": 2,
+            "medplug": {"RetrySeconds": 1},
+        },
+    )
+    orthanc.start()
+    yield orthanc, archive
+    orthanc.stop()
+    archive.stop()
+
+
+def test_more_series_wait_than_orthanc_keeps_jobs(routing, tmp_path):
+    orthanc, archive = routing
+    for number in range(14):  # Orthanc keeps 10 jobs that failed
+        study(tmp_path / "studies" / str(number))
+    put(orthanc, tmp_path / "studies")
+    waiting = orthanc.folder / "storage" / "medplug-waiting"
+    wait_until(lambda: len(list(waiting.iterdir())) == 14, 20, "their being complete")
+
+    archive.start()
+
+    wait_until(lambda: len(set(archive.got)) == 14, 30, "all series")
+    wait_until(lambda: not list(waiting.iterdir()), 20, "their notes' end")
+
+
+def test_what_a_series_gets_later_is_sent_although_orthanc_was_stopped(routing, tmp_path):
+    orthanc, archive = routing
+    archive.start()
+    study(tmp_path / "study", slices=2)
+    put(orthanc, tmp_path / "study" / "0000.dcm")
+    wait_until(lambda: len(archive.got) == 1, 20, "the first")
+
+    put(orthanc, tmp_path / "study" / "0001.dcm")
+    orthanc.stop()
+    orthanc.start()
+
+    wait_until(lambda: len(set(archive.got)) == 2, 20, "the second")
 
 
 @pytest.mark.timeout(240)

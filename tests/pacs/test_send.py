@@ -214,6 +214,13 @@ def test_an_address_says_what_it_is():
     assert str(Address.parse("dimse://PACS@[::1]:104")) == "dimse://PACS@[::1]:104"
 
 
+def test_an_ae_title_with_a_blank_is_written_as_urls_write_it():
+    node = Address.parse("dimse://MY%20PACS@host:104")
+
+    assert node.title == "MY PACS"
+    assert str(node) == "dimse://MY%20PACS@host:104"
+
+
 @pytest.mark.parametrize(
     ("url", "message"),
     [
@@ -221,7 +228,7 @@ def test_an_address_says_what_it_is():
         ("dimse://host:104", "names no AE title"),
         ("dimse://PACS@host", "names no port"),
         ("dimse://PACS@:104", "names no host"),
-        ("dimse://PACS@host:99999", "Port out of range"),
+        ("dimse://PACS@host:99999", "has no port that is one"),
         ("dimse://A-TITLE-THAT-IS-TOO-LONG@host:104", "is no AE title"),
         ("dimse://PACS@host:104/1.2.3", "names a study where a node is wanted"),
         ("dimse://PACS@host:104?PatientID=7", "names a study where a node is wanted"),
@@ -229,6 +236,11 @@ def test_an_address_says_what_it_is():
         ("dimses://PACS@host:104?cert=me.pem", "go together"),
         ("dimse://PACS@host:104?titel=ME", "'titel' is not known"),
         ("dicomweb://me:secret@host/dicom-web", "~/.netrc"),
+        ("dicomweb://me:secret@host:99999/x", "dicomweb://host:99999/x: has no port that is one"),
+        ("dimse://PACS:secret@host:abc", "dimse://host:abc: has no port that is one"),
+        ("dimse://PACS:secret/2@host:104", "dimse://host:104: has no port that is one"),
+        ("me:secret@host:104", "host:104: me:// is no way to a node"),
+        ("dimse://A%0ATITLE@host:104", "is no AE title"),
         ("dicomweb://host/dicom-web?calling=ME", "knows no AE titles"),
     ],
 )

@@ -72,6 +72,11 @@ def run(
     """
     host = discover()
     session = Session(model, device, batch_size)
+    _check_explained(
+        _writers(host, write, session.loaded.model.name, session.loaded.model.task),
+        session.loaded.model.task,
+        explanations,
+    )
     cases = sources.read(
         source,
         session.loaded.contract.unit,
@@ -128,7 +133,7 @@ def preview(
         card = model_folder.read_card(model)
         name, task, labels = card.plugin.name, Task(card.task), card.labels
         contract, preprocessing = card.contract, model_folder.checked_preprocessing(card, model)
-    _writers(host, write, name, task)
+    _check_explained(_writers(host, write, name, task), task, explanations)
     check_takes_images(name, task)
     check_label(explanations, labels)
     leave_out = None if output is None else Path(output)
@@ -260,6 +265,13 @@ def _writers(host: Host, write: Sequence[str], model: str, task: Task) -> list[t
         if not known[name].suits(task):
             raise CallError(f"the writer {name!r} has no form for what {model} answers ({task.value}): use {suited}")
     return [known[name] for name in dict.fromkeys(write)]
+
+
+def _check_explained(writers: Sequence[type[Writer]], task: Task, explanations: bool | str) -> None:
+    """Raise `CallError` for a writer that would write nothing of any answer."""
+    lacking = [writer.name for writer in writers if task in writer.needs_explanation]
+    if lacking and not explanations:
+        raise CallError(f"{lacking[0]} writes where the model looked: add --explain (explanations=True)")
 
 
 def _names(source: sources.AnySource) -> tuple[str, ...]:

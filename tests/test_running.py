@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as Picture
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
-from small_models import Brightness, Loudest
+from small_models import Brightness, Halves, Loudest
 from torch import nn
 from writers.runs import Rings
 
@@ -362,3 +362,12 @@ def test_a_run_leaves_out_what_is_not_selected(tilted, tmp_path):
     assert (
         "is left out: it has 9 slices; at least 100 are selected" in lines(tmp_path / "out")[0]["prediction"]["reason"]
     )
+
+
+def test_a_map_of_where_a_classifier_looked_takes_an_explanation(tmp_path):
+    Picture.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "a.png")
+
+    with pytest.raises(medplug.CallError, match="dicom-map writes where the model looked: add --explain"):
+        running.run(fresh(Halves()), tmp_path / "a.png", tmp_path / "out", write=("dicom-map",), device="cpu")
+
+    assert not (tmp_path / "out").exists()

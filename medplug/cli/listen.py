@@ -32,13 +32,17 @@ def command(
         raise click.UsageError("--check, --status, --retry and --drop are one at a time")
     if echo and not check:
         raise click.UsageError("--echo goes with --check")
+    if as_json and not status:
+        raise click.UsageError("--json goes with --status")
     from ..pacs import listen as service
     from ..pacs.config import read_config
 
     settings = read_config(config)
     if check:
         service.check(settings, echo=echo)
-        say(f"{config}: {len(settings.models)} models are ready; results go to {settings.destination}")
+        models = len(settings.models)
+        ready = "1 model is" if models == 1 else f"{models} models are"
+        say(f"{config}: {ready} ready; results go to {settings.destination}")
     elif retry is not None:
         say(f"{service.retry(settings, retry)} studies are tried again")
     elif drop is not None:

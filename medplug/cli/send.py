@@ -20,10 +20,13 @@ def command(ctx: click.Context, files: tuple[Path, ...], to: str) -> None:
     dimses:// and dicomwebs:// are the same over TLS. Behind the URL: ?calling=AETITLE&ca=FILE&cert=FILE&key=FILE.
     One line for each file that the node refuses; the exit code is then 1.
     """
+    from ..errors import CallError
     from ..nodes import Address
     from ..pacs.send import deliver, outgoing
 
     node, found = Address.parse(to), list(outgoing(files))
+    if not found:
+        raise CallError(f"no DICOM lies in {', '.join(map(str, files))}")
     refused = 0
     with Progress(console=err, transient=True) as progress:
         bar = progress.add_task("sending", total=len(found))

@@ -48,6 +48,7 @@ class DicomMap(DicomWriter):
 
     name: ClassVar[str] = "dicom-map"
     tasks = frozenset({Task.ANOMALY, Task.CLASSIFICATION})
+    needs_explanation: ClassVar[frozenset[Task]] = frozenset({Task.CLASSIFICATION})
 
     def objects(self, answer: Answer) -> Iterator[tuple[str, bytes]]:
         """The one map."""

@@ -24,6 +24,9 @@ class Writer(ABC):
     wants_probabilities: ClassVar[bool] = False
     """Whether it writes a segmentation's probabilities, which are kept only for such a writer: they are large."""
 
+    needs_explanation: ClassVar[frozenset[Task]] = frozenset()
+    """The tasks of which it writes nothing but explanations: without them a run with it is a wrong call."""
+
     @classmethod
     def suits(cls, task: Task) -> bool:
         """Whether this writer has a form for what models for `task` answer."""

@@ -80,6 +80,16 @@ def test_a_refusal_costs_its_own_file_and_is_exit_code_1(orthanc, tmp_path):
     assert len(orthanc.get("/instances")) == 1
 
 
+def test_a_folder_without_dicom_is_a_wrong_call(tmp_path):
+    (tmp_path / "notes.txt").write_text("no image")
+
+    ran = subprocess.run(
+        [*MEDPLUG, "send", str(tmp_path), "--to", "dimse://A@127.0.0.1:9"], capture_output=True, text=True, timeout=60
+    )
+
+    assert (ran.returncode, ran.stderr) == (2, f"Error: no DICOM lies in {tmp_path}\n")
+
+
 def test_a_status_is_said_in_words(tmp_path):
     from pacs.orthanc import free_port
     from pynetdicom import AE, StoragePresentationContexts, evt

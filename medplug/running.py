@@ -194,7 +194,8 @@ def _write(
     host.notify("medplug_run_finished", model=name, **counts)
     problems += [writer.failure for writer in writers if writer.failure is not None]
     if problems:
-        raise WriterError(f"{'; '.join(problems)}. What the other writers made is in {output}")
+        cause = next((writer.error for writer in writers if writer.error is not None), None)
+        raise WriterError(f"{'; '.join(problems)}. What the other writers made is in {output}") from cause
     return Summary(
         output, **counts, notes=tuple(dict.fromkeys(note for guarded in writers for note in guarded.writer.notes))
     )
@@ -206,6 +207,7 @@ class _Guarded:
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
         self.failure: str | None = None
+        self.error: Exception | None = None
         self._taken = 0
 
     def __enter__(self) -> Self:
@@ -227,7 +229,7 @@ class _Guarded:
         try:
             act()
         except Exception as error:
-            self.failure = f"the writer {self.writer.name!r} failed: {error}"
+            self.failure, self.error = f"the writer {self.writer.name!r} failed: {error}", error
             self.writer.discard()
 
 

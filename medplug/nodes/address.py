@@ -18,7 +18,9 @@ SCHEMES = ("dimse", "dimses", "dicomweb", "dicomwebs")
 KEYS = ("StudyInstanceUID", "SeriesInstanceUID", "AccessionNumber", "PatientID", "StudyDate")
 """The matching keys that an address may name, each with one value and no wildcard."""
 
-_FILES = ("ca", "cert", "key")
+FILES = ("ca", "cert", "key")
+"""What of an address names a file, all for TLS."""
+
 _FORM = "dimse://CALLED@host:port or dicomweb://host:port/path"
 _USER = re.compile(r"(?:(?<=://)|^(?!.*://)).*@")
 """A title or a name, and what may be a password behind it."""
@@ -102,7 +104,7 @@ class Address:
                 raise CallError(f"{shown}: {path} is no UID; write {parts.scheme}://CALLED@host:port/STUDY[/SERIES]")
             if not set(options) & set(KEYS):
                 raise CallError(f"{shown}: names no study; add its UID, or a key such as ?AccessionNumber=...")
-        files = {name: Path(options[name]) for name in _FILES if name in options}
+        files = {name: Path(options[name]) for name in FILES if name in options}
         if files and not tls:
             raise CallError(f"{shown}: {' and '.join(files)} are for TLS; write {parts.scheme}s://")
         if ("cert" in files) != ("key" in files):
@@ -141,7 +143,7 @@ def check_title(title: str, where: str) -> None:
 
 def _options(query: str, shown: str) -> dict[str, str]:
     """The part after the question mark; each name once, none unknown."""
-    known = (*KEYS, *_FILES, "calling")
+    known = (*KEYS, *FILES, "calling")
     found: dict[str, str] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in known:

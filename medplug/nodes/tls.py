@@ -31,6 +31,8 @@ def server_context(cert: Path, key: Path, ca: Path | None) -> ssl.SSLContext:
 
 def _show(context: ssl.SSLContext, cert: Path | None, key: Path | None) -> None:
     if cert is not None:
+        if key is not None:
+            _loaded(key.read_bytes, key)  # OpenSSL does not say which of the two it cannot read
         _loaded(lambda: context.load_cert_chain(str(cert), None if key is None else str(key)), cert)
 
 
@@ -38,4 +40,4 @@ def _loaded(load: Callable[[], _T], file: Path | None) -> _T:
     try:
         return load()
     except OSError as error:
-        raise CallError(f"{file}: is no certificate that can be used ({error.strerror or error})") from None
+        raise CallError(f"{file}: is no certificate or key that can be used ({error.strerror or error})") from None

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import re
+import sqlite3
 import threading
 import time
 from pathlib import Path
 
-from .. import running
+from .. import devices, running
 from ..errors import CallError, WriterError
 from ..model_folder import LoadedModel, load
-from ..result import Refused
+from ..result import Refused, Skipped
 from ..session import Answer
 from ..sources.refusal import clean
 from .config import ListenConfig, ModelChoice
@@ -19,6 +21,11 @@ from .spool import Spool
 
 _LOG = logging.getLogger("medplug.pacs")
 _IDLE_SECONDS = 0.5
+
+
+_REASON = 300  # characters of it that are kept
+_HINDRANCES = (OSError, sqlite3.Error, MemoryError)
+"""What is the machine's fault and not the study's: a full disk, a locked file."""
 
 
 class _Stopped(Exception):  # noqa: N818  # nothing has gone wrong
@@ -37,6 +44,10 @@ def load_models(config: ListenConfig) -> list[tuple[ModelChoice, LoadedModel]]:
             running.preview(model, [], write=choice.write, explanations=choice.explain)
         except CallError as error:
             raise CallError(f"models[{number}].write: {error}") from None
+        try:
+            devices.choose(choice.device)
+        except CallError as error:
+            raise CallError(f"models[{number}].device: {error}") from None
         loaded.append((choice, model))
     return loaded
 
@@ -53,6 +64,7 @@ class Answering:
     ) -> None:
         self._config, self._spool, self._models, self._answered = config, spool, models, answered
         self._stop = threading.Event()
+        self._hindered = 0  # runs in a row
         self._thread = threading.Thread(target=self._work, name="medplug-answer")
 
     def start(self) -> None:
@@ -86,26 +98,41 @@ class Answering:
         ledger.begin(work, name, time.time() + pause(work.begun, self._config))
         begun = time.monotonic()
         try:
-            self._answer(work, choice, model)
-            _LOG.info("study %s: %s took %.1f s", short(work.study), model.model.name, time.monotonic() - begun)
+            if self._answer(work, choice, model):
+                _LOG.info("study %s: %s took %.1f s", short(work.study), model.model.name, time.monotonic() - begun)
+            self._hindered = 0
         except _Stopped:
             ledger.interrupted(work, name)
         except Exception as error:
-            reason = f"{type(error).__name__}: {clean(error)}"
-            ledger.failed(work, name, time.time() + pause(work.failed, self._config), reason, {})
-            self._say_failed(work, model, reason)
+            if (hindrance := _hindrance(error)) is not None:
+                after = time.time() + pause(self._hindered, self._config)
+                reason = self._told(f"{type(hindrance).__name__}: {hindrance}")
+                self._hindered += 1
+                _LOG.error(
+                    "study %s: %s cannot run, it is tried again: %s", short(work.study), model.model.name, reason
+                )
+                ledger.interrupted(work, name, after, reason)
+                return False
+            self._failed(work, choice, model, f"{type(error).__name__}: {error}", {})
         self._answered.set()
         return True
 
-    def _answer(self, work: Work, choice: ModelChoice, model: LoadedModel) -> None:
+    def _answer(self, work: Work, choice: ModelChoice, model: LoadedModel) -> bool:
+        """Run a model on a study as it is now and note what came of it; False where that is no answer."""
         failures: list[str] = []
+        without: list[str] | None = []  # why nothing is answered; None where something is
 
         def look(answer: Answer) -> None:
+            nonlocal without
             if self._stop.is_set():
                 raise _Stopped
             outcome = answer.result.prediction
             if isinstance(outcome, Refused) and outcome.code == "failed":
                 failures.append(outcome.reason)
+            if not isinstance(outcome, Refused | Skipped):
+                without = None
+            elif without is not None:
+                without.append(outcome.reason)
 
         with self._spool.snapshot(work.study) as folder:
             try:
@@ -120,26 +147,53 @@ class Answering:
                     on_answer=look,
                 )
             except WriterError as error:  # what the other writers made is there
-                failures.append(clean(error))
+                if _hindrance(error) is not None:
+                    raise
+                failures.append(str(error))
             with self._spool.ledger.lock:
                 results = self._spool.keep_results(work.study, _made(folder / "out"))
                 if failures:
-                    after = time.time() + pause(work.failed, self._config)
-                    self._spool.ledger.failed(work, str(choice.path), after, failures[0], results)
-                    self._say_failed(work, model, failures[0])
-                elif not self._spool.ledger.answered(work, str(choice.path), results):
-                    _LOG.info("study %s: changed while it was answered; it is answered anew", short(work.study))
+                    self._failed(work, choice, model, failures[0], results)
+                    return False
+                why = None if without is None else f"nothing was answered: {', '.join(without[:1]) or 'no image'}"
+                if not self._spool.ledger.answered(work, str(choice.path), results, why and self._told(why)):
+                    self._say_changed(work)
+                    return False
+        return True
 
-    def _say_failed(self, work: Work, model: LoadedModel, reason: str) -> None:
+    def _failed(
+        self, work: Work, choice: ModelChoice, model: LoadedModel, reason: str, results: dict[str, str]
+    ) -> None:
+        """Note a failure, and what was answered in spite of it."""
+        reason = self._told(reason)
+        after = time.time() + pause(work.failed, self._config)
+        if not self._spool.ledger.failed(work, str(choice.path), after, reason, results):
+            self._say_changed(work)
+            return
         last = work.failed + 1 >= self._config.retry.attempts
         then = "it is set aside" if last else "it is tried again"
         _LOG.error("study %s: %s failed, %s: %s", short(work.study), model.model.name, then, reason)
 
+    def _told(self, reason: str) -> str:
+        """Without the run's own folder: nobody has seen it, it is gone when this is read, and what follows counts."""
+        return clean(re.sub(rf"{re.escape(str(self._spool.work))}/\w+/study/", "", reason), _REASON)
+
+    def _say_changed(self, work: Work) -> None:
+        _LOG.info("study %s: changed while it was answered; it is answered anew", short(work.study))
+
     def _forget_finished(self) -> None:
         names = tuple(str(choice.path) for choice, _ in self._models)
-        for study in self._spool.ledger.finished(names, self._config.keep_hours * 3600):
-            self._spool.forget(study)
-            _LOG.info("study %s: forgotten", short(study))
+        keep = self._config.keep_hours * 3600
+        for study in self._spool.ledger.finished(names, keep):
+            if self._spool.forget(study, names, keep):
+                _LOG.info("study %s: forgotten", short(study))
+
+
+def _hindrance(error: BaseException | None) -> BaseException | None:
+    """What hindered a run, if its failure, or its writer's, comes of that."""
+    while isinstance(error, WriterError):
+        error = error.__cause__
+    return error if isinstance(error, _HINDRANCES) else None
 
 
 def pause(before: int, config: ListenConfig) -> float:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import msgspec
 
 from ..errors import CallError
 from ..nodes import Address
-from ..nodes.address import check_title
+from ..nodes.address import FILES, check_title
 from ..selection import EVERYTHING, Selection
+from .ledger import CUT_OFF
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -160,8 +163,8 @@ def _wrong(config: ListenConfig) -> Iterator[tuple[str, str]]:
         ("keep_hours", config.keep_hours),
         ("limits.reserve_mib", config.limits.reserve_mib),
     ):
-        if value < 0:
-            yield path, f"{value} is below 0"
+        if not 0 <= value < math.inf:  # nor is NaN
+            yield path, f"{value} is not a number from 0 on"
     for path, value in (
         ("limits.associations", config.limits.associations),
         ("limits.instance_mib", config.limits.instance_mib),
@@ -170,15 +173,20 @@ def _wrong(config: ListenConfig) -> Iterator[tuple[str, str]]:
         ("retry.longest_seconds", config.retry.longest_seconds),
         ("retry.attempts", config.retry.attempts),
     ):
-        if value <= 0:
-            yield path, f"{value} is not above 0"
+        if not 0 < value < math.inf:
+            yield path, f"{value} is not a number above 0"
+    if config.retry.attempts > CUT_OFF:
+        yield "retry.attempts", f"{config.retry.attempts} is above {CUT_OFF}, after which a study is set aside anyhow"
 
 
 def _anchored(config: ListenConfig, folder: Path) -> ListenConfig:
-    """The same with absolute paths; those in the destination's URL stay as they are written."""
+    """The same with absolute paths, those in the destination's URL among them."""
     replace = msgspec.structs.replace
+    url = urlsplit(config.send_to)
+    options = [(name, str(folder / text) if name in FILES else text) for name, text in parse_qsl(url.query)]
+    send_to = url._replace(query=urlencode(options, safe="/")).geturl()
     tls = config.tls
     if tls is not None:
         tls = replace(tls, cert=folder / tls.cert, key=folder / tls.key, ca=None if tls.ca is None else folder / tls.ca)
     models = tuple(replace(model, path=folder / model.path) for model in config.models)
-    return replace(config, state=folder / config.state, models=models, tls=tls)
+    return replace(config, state=folder / config.state, models=models, tls=tls, send_to=send_to)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from pathlib import Path
 
-from ..errors import MedplugError, NodeError
+from ..errors import CallError, MedplugError, NodeError
 from .answering import pause
 from .config import ListenConfig
-from .ledger import short
-from .send import deliver, outgoing
+from .ledger import Due, short
+from .send import DUPLICATE, Sent, deliver, outgoing
 from .spool import Spool
 
 _LOG = logging.getLogger("medplug.pacs")
@@ -25,7 +26,7 @@ class Delivering:
         self._config, self._spool, self._wake = config, spool, wake
         self._node = config.destination
         self._stop = threading.Event()
-        self._reached = True
+        self._reached, self._away = True, 0  # how often in a row nothing could be sent
         self._thread = threading.Thread(target=self._work, name="medplug-deliver")
 
     def start(self) -> None:
@@ -51,36 +52,60 @@ class Delivering:
 
     def _deliver(self) -> bool:
         """Send what is due; False where nothing is, or the node cannot be reached."""
-        ledger = self._spool.ledger
-        due = {
-            self._spool.result(study, sha256): (uid, study, tried)
-            for uid, study, sha256, tried in ledger.outbox(_TOGETHER)
-        }
-        files = [path for path in due if path.exists()]
-        for uid, _, _ in (due[path] for path in due if not path.exists()):  # else its study has just been dropped
-            ledger.undelivered(uid, time.time() + self._config.retry.longest_seconds, "its file is gone")
-        left = dict.fromkeys(files)
-        try:
-            for sent in deliver(list(outgoing(files)), self._node):
-                del left[sent.path]
-                uid, study, tried = due[sent.path]
-                if sent.refused is None:
-                    ledger.delivered(uid)
-                    sent.path.unlink(missing_ok=True)
-                    _LOG.info("study %s: a result was delivered", short(study))
+        left = self._due()
+        if left:
+            self._spool.ledger.sending(list(left.values()))
+        broken: list[Due] = []  # on these the node broke off, without taking anything between them
+        taken = False
+        while left:
+            try:
+                for sent in deliver(list(outgoing(left)), self._node):
+                    self._say_reached(None)
+                    self._note(sent, left.pop(sent.path))
+                    broken, taken, self._away = [], True, 0
+                    if self._stop.is_set():
+                        return False
+            except (NodeError, CallError) as error:  # a certificate that is not there, say, is a wrong call
+                path = next(iter(left))
+                one = left.pop(path)
+                self._undelivered(one, str(error))
+                if taken:
+                    _LOG.warning("study %s: a result waits: %s", short(one.study), error)
                 else:
-                    ledger.undelivered(uid, time.time() + pause(tried, self._config), sent.refused)
-                    _LOG.warning("study %s: %s refused a result: %s", short(study), self._node, sent.refused)
-                self._say_reached(None)
-                if self._stop.is_set():
+                    self._say_reached(error)
+                broken.append(one)
+                if len(broken) == 2 or self._stop.is_set():  # then it is the node, and not one of them
+                    reason = f"{self._node}: broke off" if path.name in str(error) else str(error)
+                    self._away += 1
+                    after = time.time() + pause(self._away, self._config)
+                    self._spool.ledger.postponed([*broken, *left.values()], after, reason)
                     return False
-        except NodeError as error:
-            self._say_reached(error)
-            for path in left:
-                uid, _, tried = due[path]
-                ledger.undelivered(uid, time.time() + pause(tried, self._config), str(error))
-            return False
-        return bool(files)
+        return taken
+
+    def _due(self) -> dict[Path, Due]:
+        """What is to be sent now, by its file."""
+        found = {}
+        for one in self._spool.ledger.outbox(_TOGETHER):
+            path = self._spool.result(one.study, one.sha256)
+            if path.exists():
+                found[path] = one
+            elif self._spool.ledger.lost(one.uid, one.sha256):  # else its study has just been dropped
+                _LOG.error("study %s: the file of a result is gone; the study is answered anew", short(one.study))
+        return found
+
+    def _note(self, sent: Sent, one: Due) -> None:
+        """Note what became of a result. A node that says that it has its UID has it: the bytes follow from that."""
+        if sent.refused is None or sent.status == DUPLICATE:
+            self._spool.ledger.delivered(one.uid, one.sha256)
+            sent.path.unlink(missing_ok=True)
+            _LOG.info("study %s: a result was delivered", short(one.study))
+        else:
+            self._undelivered(one, sent.refused)
+            _LOG.warning("study %s: %s refused a result: %s", short(one.study), self._node, sent.refused)
+
+    def _undelivered(self, one: Due, reason: str) -> None:
+        after = time.time() + pause(one.tried, self._config)
+        self._spool.ledger.undelivered(one.uid, one.sha256, after, reason)
 
     def _say_reached(self, error: MedplugError | None) -> None:
         """Say once that the destination has gone, and once that it is back."""

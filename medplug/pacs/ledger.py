@@ -23,11 +23,11 @@ CREATE TABLE IF NOT EXISTS study (
     dropped INTEGER NOT NULL DEFAULT 0    -- a human wants it forgotten
 );
 CREATE TABLE IF NOT EXISTS instance (
-    uid TEXT PRIMARY KEY,
     study TEXT NOT NULL REFERENCES study(uid) ON DELETE CASCADE,
-    sha256 TEXT NOT NULL                  -- of its content, and the name of its file
+    uid TEXT NOT NULL,                    -- unique in its study: a device that repeats it in another takes nothing away
+    sha256 TEXT NOT NULL,                 -- of its content, and the name of its file
+    PRIMARY KEY (study, uid)
 );
-CREATE INDEX IF NOT EXISTS instance_study ON instance(study);
 CREATE TABLE IF NOT EXISTS answer (
     study TEXT NOT NULL REFERENCES study(uid) ON DELETE CASCADE,
     model TEXT NOT NULL,
@@ -40,12 +40,16 @@ CREATE TABLE IF NOT EXISTS answer (
 );
 CREATE TABLE IF NOT EXISTS result (
     uid TEXT PRIMARY KEY,
-    study TEXT NOT NULL,                  -- outlives it: what comes back from the archive must be known as ours
+    study TEXT NOT NULL,                  -- outlives it: the same answer is not sent again
+    model TEXT NOT NULL,
     sha256 TEXT NOT NULL,
     sent REAL,                            -- when the destination had it
     tried INTEGER NOT NULL DEFAULT 0,
     after REAL NOT NULL DEFAULT 0,
     reason TEXT
+);
+CREATE TABLE IF NOT EXISTS ours (
+    uid TEXT PRIMARY KEY                  -- of a result before it was sent: what comes back must be known
 );
 CREATE INDEX IF NOT EXISTS result_unsent ON result(after) WHERE sent IS NULL;
 """
@@ -67,6 +71,16 @@ class Work:
     revision: int
     begun: int
     failed: int
+
+
+@dataclass(frozen=True)
+class Due:
+    """A result that is to be delivered, and how often that has been tried."""
+
+    uid: str
+    study: str
+    sha256: str
+    tried: int
 
 
 @dataclass(frozen=True)
@@ -121,25 +135,26 @@ class Ledger:
 
     # Receiving
 
-    def has(self, uid: str, sha256: str) -> bool:
-        """Whether an instance with this content is here, or is a result of ours that comes back."""
+    def has(self, study: str, uid: str, sha256: str) -> bool:
+        """Whether a study has an instance with this content, or it is a result of ours that comes back."""
         return bool(
             self.rows(
-                "SELECT 1 FROM instance WHERE uid = ? AND sha256 = ? UNION SELECT 1 FROM result WHERE uid = ?",
-                *(uid, sha256, uid),
+                "SELECT 1 FROM instance WHERE study = ? AND uid = ? AND sha256 = ? "
+                "UNION SELECT 1 FROM ours WHERE uid = ?",
+                *(study, uid, sha256, uid),
             )
         )
 
     def received(self, study: str, uid: str, sha256: str) -> None:
-        """An instance is here: its study has changed, and what failed on it may be tried anew."""
+        """An instance is here: its study has changed, what failed on it may be tried anew, and nobody dropped this."""
         with self.change() as tables:
             tables.execute(
                 "INSERT INTO study (uid, revision, heard) VALUES (?, 1, ?) "
-                "ON CONFLICT (uid) DO UPDATE SET revision = revision + 1, heard = excluded.heard",
+                "ON CONFLICT (uid) DO UPDATE SET revision = revision + 1, heard = excluded.heard, dropped = 0",
                 (study, time.time()),
             )
             tables.execute(
-                "INSERT OR REPLACE INTO instance (uid, study, sha256) VALUES (?, ?, ?)", (uid, study, sha256)
+                "INSERT OR REPLACE INTO instance (study, uid, sha256) VALUES (?, ?, ?)", (study, uid, sha256)
             )
             tables.execute(
                 "UPDATE answer SET begun = 0, failed = 0, after = 0, reason = NULL WHERE study = ?", (study,)
@@ -172,90 +187,148 @@ class Ledger:
                 (work.study, model, after),
             )
 
-    def interrupted(self, work: Work, model: str) -> None:
-        """A run was broken off on purpose and does not count."""
+    def interrupted(self, work: Work, model: str, after: float = 0, reason: str | None = None) -> None:
+        """A run was broken off, on purpose or for a reason that does not lie in its study; it does not count."""
         with self.change() as tables:
             tables.execute(
-                "UPDATE answer SET begun = begun - 1, after = 0 WHERE study = ? AND model = ?", (work.study, model)
+                "UPDATE answer SET begun = MAX(begun - 1, 0), after = ?, reason = ? WHERE study = ? AND model = ?",
+                (after, reason, work.study, model),
             )
 
-    def failed(self, work: Work, model: str, after: float, reason: str, results: dict[str, str]) -> None:
-        """A run failed; what it answered nevertheless goes out."""
+    def failed(self, work: Work, model: str, after: float, reason: str, results: dict[str, str]) -> bool:
+        """A run failed; what it answered nevertheless goes out. False, and nothing, if the study changed."""
         with self.change() as tables:
+            if not self._is_of_now(tables, work):
+                return False
             tables.execute(
                 "UPDATE answer SET failed = failed + 1, after = ?, reason = ? WHERE study = ? AND model = ?",
                 (after, reason, work.study, model),
             )
-            self._results(tables, work, results)
+            self._results(tables, work, model, results)
+            return True
 
-    def answered(self, work: Work, model: str, results: dict[str, str]) -> bool:
-        """A run ended: its results, SHA-256 by UID, are to be delivered. False, and nothing, if the study changed."""
+    def answered(self, work: Work, model: str, results: dict[str, str], reason: str | None = None) -> bool:
+        """A run ended: its results, SHA-256 by UID, are to be delivered, and of those before none that still waits.
+
+        `reason` says why there are none. False, and nothing, if the study changed.
+        """
         with self.change() as tables:
-            now = tables.execute("SELECT revision FROM study WHERE uid = ?", (work.study,)).fetchone()
-            if now is None or now[0] != work.revision:
+            if not self._is_of_now(tables, work):
                 return False
             tables.execute(
-                "UPDATE answer SET revision = ?, begun = 0, failed = 0, after = 0, reason = NULL "
+                "UPDATE answer SET revision = ?, begun = 0, failed = 0, after = 0, reason = ? "
                 "WHERE study = ? AND model = ?",
-                (work.revision, work.study, model),
+                (work.revision, reason, work.study, model),
             )
-            self._results(tables, work, results)
+            waiting = tables.execute(
+                "SELECT uid FROM result WHERE study = ? AND model = ? AND sent IS NULL", (work.study, model)
+            ).fetchall()
+            tables.executemany("DELETE FROM result WHERE uid = ?", [(uid,) for (uid,) in waiting if uid not in results])
+            self._results(tables, work, model, results)
             return True
 
     @staticmethod
-    def _results(tables: sqlite3.Connection, work: Work, results: dict[str, str]) -> None:
+    def _is_of_now(tables: sqlite3.Connection, work: Work) -> bool:
+        """Whether a study is as it was when a run of it began."""
+        now = tables.execute("SELECT revision FROM study WHERE uid = ?", (work.study,)).fetchone()
+        return now is not None and now[0] == work.revision
+
+    @staticmethod
+    def _results(tables: sqlite3.Connection, work: Work, model: str, results: dict[str, str]) -> None:
         """A result that has been sent as it is stays sent; the same answer has the same UID and the same bytes."""
         for uid, sha256 in results.items():
             tables.execute(
-                "INSERT INTO result (uid, study, sha256) VALUES (?, ?, ?) ON CONFLICT (uid) DO UPDATE "
+                "INSERT INTO result (uid, study, model, sha256) VALUES (?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE "
                 "SET sha256 = excluded.sha256, sent = NULL, tried = 0, after = 0 WHERE sha256 <> excluded.sha256",
-                (uid, work.study, sha256),
+                (uid, work.study, model, sha256),
             )
 
     # Delivering
 
-    def outbox(self, most: int) -> list[tuple[str, str, str, int]]:
-        """(UID, study, SHA-256, how often tried) of results that are to be delivered now, the oldest first."""
-        return self.rows(
+    def outbox(self, most: int) -> list[Due]:
+        """Results that are to be delivered now: first those that failed least, of them those that wait longest.
+
+        So one on which the destination breaks off each time does not stand before the others each time.
+        """
+        found = self.rows(
             "SELECT uid, study, sha256, tried FROM result WHERE sent IS NULL AND after <= ? "
-            "ORDER BY after, rowid LIMIT ?",
+            "AND NOT EXISTS (SELECT 1 FROM study WHERE study.uid = result.study AND dropped) "
+            "ORDER BY tried, after, rowid LIMIT ?",
             *(time.time(), most),
         )
+        return [Due(*one) for one in found]
 
-    def delivered(self, uid: str) -> None:
-        """The destination has it."""
+    def sending(self, results: list[Due]) -> None:
+        """These are about to be sent: whatever becomes of that and of their study, they may come back."""
         with self.change() as tables:
-            tables.execute("UPDATE result SET sent = ?, reason = NULL WHERE uid = ?", (time.time(), uid))
+            tables.executemany("INSERT OR IGNORE INTO ours (uid) VALUES (?)", [(one.uid,) for one in results])
 
-    def undelivered(self, uid: str, after: float, reason: str) -> None:
+    def delivered(self, uid: str, sha256: str) -> None:
+        """The destination has it; what has been made anew with this UID meanwhile is still to be sent."""
+        with self.change() as tables:
+            tables.execute(
+                "UPDATE result SET sent = ?, reason = NULL WHERE uid = ? AND sha256 = ?", (time.time(), uid, sha256)
+            )
+
+    def undelivered(self, uid: str, sha256: str, after: float, reason: str) -> None:
         """The destination does not have it yet."""
         with self.change() as tables:
             tables.execute(
-                "UPDATE result SET tried = tried + 1, after = ?, reason = ? WHERE uid = ?", (after, reason, uid)
+                "UPDATE result SET tried = tried + 1, after = ?, reason = ? WHERE uid = ? AND sha256 = ?",
+                (after, reason, uid, sha256),
             )
+
+    def postponed(self, results: list[Due], after: float, reason: str) -> None:
+        """The destination is away, and these wait for it together."""
+        with self.change() as tables:
+            tables.executemany(
+                "UPDATE result SET after = ?, reason = ? WHERE uid = ? AND sha256 = ?",
+                [(after, reason, one.uid, one.sha256) for one in results],
+            )
+
+    def lost(self, uid: str, sha256: str) -> bool:
+        """The file of a result that waits is gone: have its study answered anew. False if it waits no more."""
+        with self.change() as tables:
+            gone = tables.execute(
+                "DELETE FROM result WHERE uid = ? AND sha256 = ? AND sent IS NULL RETURNING study, model", (uid, sha256)
+            ).fetchone()
+            if gone is not None:
+                tables.execute("UPDATE answer SET revision = 0, after = 0 WHERE study = ? AND model = ?", gone)
+            return gone is not None
 
     # Keeping and forgetting
 
     def finished(self, models: tuple[str, ...], keep: float) -> list[str]:
         """Studies whose answers all were delivered `keep` seconds ago, and those that a human dropped."""
+        condition, values = self._finished(models, keep)
+        return [uid for (uid,) in self.rows(f"SELECT uid FROM study WHERE {condition}", *values)]
+
+    def forget(self, study: str, models: tuple[str, ...], keep: float) -> bool:
+        """Remove a study if it is finished still; False, and nothing, where something came to it meanwhile.
+
+        Of its results, the UIDs of those that may have been sent stay, so that they are known when they come back.
+        """
+        condition, values = self._finished(models, keep)
+        with self.change() as tables:
+            if not tables.execute(f"DELETE FROM study WHERE uid = ? AND ({condition})", (study, *values)).rowcount:
+                return False
+            tables.execute("DELETE FROM result WHERE study = ? AND sent IS NULL", (study,))
+            return True
+
+    @staticmethod
+    def _finished(models: tuple[str, ...], keep: float) -> tuple[str, tuple[object, ...]]:
+        """What `finished` asks of a study, in SQL, and the values in it."""
         marks = ", ".join("?" * len(models))
         answered = (
             "SELECT COUNT(*) FROM answer WHERE answer.study = study.uid AND answer.revision = study.revision "
             f"AND model IN ({marks})"
         )
-        found = self.rows(
-            f"SELECT uid FROM study WHERE dropped OR (({answered}) = ? "
+        condition = (
+            f"dropped OR (({answered}) = ? "
             "AND NOT EXISTS (SELECT 1 FROM result WHERE result.study = study.uid AND sent IS NULL) "
-            "AND MAX(heard, COALESCE((SELECT MAX(sent) FROM result WHERE result.study = study.uid), 0)) + ? <= ?)",
-            *(*models, len(models), keep, time.time()),
+            "AND MAX(heard, COALESCE((SELECT MAX(sent) FROM result WHERE result.study = study.uid), 0)) + ? <= ?)"
         )
-        return [uid for (uid,) in found]
-
-    def forget(self, study: str) -> None:
-        """Remove a study; of its results, their UIDs stay, so that they are known when they come back."""
-        with self.change() as tables:
-            tables.execute("DELETE FROM study WHERE uid = ?", (study,))
-            tables.execute("DELETE FROM result WHERE study = ? AND sent IS NULL", (study,))
+        return condition, (*models, len(models), keep, time.time())
 
     # For a human
 
@@ -269,8 +342,8 @@ class Ledger:
                     "SELECT model, revision, begun, failed, reason FROM answer WHERE study = ?", uid
                 )
             }
-            open_ = [answers.get(model, (0, 0, 0, None)) for model in models]
-            open_ = [one for one in open_ if one[0] < revision]
+            asked = [answers.get(model, (0, 0, 0, None)) for model in models]
+            open_ = [one for one in asked if one[0] < revision]
             aside = [one for one in open_ if one[2] >= attempts or one[1] >= CUT_OFF]
             [(count,)] = self.rows("SELECT COUNT(*) FROM instance WHERE study = ?", uid)
             [(unsent, sent)] = self.rows(
@@ -286,7 +359,8 @@ class Ledger:
             else:
                 state = "failed" if aside else "done"
             cut = "the process died in each of its runs" if any(one[1] >= CUT_OFF for one in aside) else None
-            reason = next((one[3] for one in open_ if one[3]), None) or cut or (waits[0][0] if waits else None)
+            reasons = [one[3] for one in open_], [cut], [one for (one,) in waits], [one[3] for one in asked]
+            reason = next((one for some in reasons for one in some if one), None)
             found.append(Line(uid, short(uid), state, count, unsent, sent, reason))
         return found
 

@@ -8,11 +8,11 @@ import threading
 import time
 import zlib
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..nodes.address import is_uid
 from ..nodes.dimse import VERIFICATION
 from ..nodes.tls import server_context
+from ..sources.dicom_values import is_uid
 from ..sources.refusal import quiet
 from .config import ListenConfig
 from .ledger import short
@@ -25,8 +25,16 @@ SUCCESS, OUT_OF_RESOURCES, MISMATCH, NOT_UNDERSTOOD = 0x0000, 0xA700, 0xA900, 0x
 # Transfer syntaxes whose datasets are not Explicit VR Little Endian, PS3.5 A
 IMPLICIT, BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
 
-_CLASS_TAG, _INSTANCE_TAG, _STUDY_TAG = 0x00080016, 0x00080018, 0x0020000D
-_HEAD = 1 << 22  # of a deflated dataset, in which these must lie
+OURS = (
+    "1.2.840.10008.5.1.4.1.1.7",  # Secondary Capture Image
+    "1.2.840.10008.5.1.4.1.1.30",  # Parametric Map
+    "1.2.840.10008.5.1.4.1.1.66.4",  # Segmentation
+    "1.2.840.10008.5.1.4.1.1.88.34",  # Comprehensive 3D SR
+)
+"""What medplug's writers write, PS3.4 B.5: of these, what names `medplug` as its manufacturer is an answer."""
+
+_CLASS_TAG, _INSTANCE_TAG, _MAKER_TAG, _STUDY_TAG = 0x00080016, 0x00080018, 0x00080070, 0x0020000D
+_HEAD = 1 << 22  # of a dataset, in which these must lie
 _LOG = logging.getLogger("medplug.pacs")
 _ELSEWHERE = ("1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95", "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205")
 """JPIP: the pixels are not in the instance."""
@@ -58,7 +66,7 @@ class Receiver:
         contexts = [build_context(str(one.abstract_syntax), syntaxes) for one in AllStoragePresentationContexts]
         tls = None if config.tls is None else server_context(config.tls.cert, config.tls.key, config.tls.ca)
         handlers: list[Any] = [
-            (evt.EVT_C_ECHO, lambda event: SUCCESS),
+            (evt.EVT_C_ECHO, self._echoed),
             (evt.EVT_C_STORE, self._stored),
             (evt.EVT_REQUESTED, lambda event: event.assoc._server.asked(event.assoc)),
         ]
@@ -83,6 +91,11 @@ class Receiver:
             if one.is_alive():
                 one.abort()
 
+    def _echoed(self, event: Any) -> int:
+        """Answer a C-ECHO."""
+        _done(event)
+        return SUCCESS
+
     def _stored(self, event: Any) -> int:
         """Answer a C-STORE."""
         with self._idle:
@@ -92,9 +105,7 @@ class Receiver:
         try:
             return self._store(event)
         finally:
-            reading = event.assoc.dul.socket and event.assoc.dul.socket.recv
-            if isinstance(reading, Reading):
-                reading.instance_done()
+            _done(event)
             with self._idle:
                 self._storing -= 1
                 self._idle.notify_all()
@@ -103,48 +114,68 @@ class Receiver:
         from pynetdicom.dsutils import encode_file_meta
 
         request = event.request
-        study = _study(event)
-        if study is None:
+        stated = _stated(event)
+        if stated is None:
             _LOG.warning("an instance was refused: it states no study, or cannot be read")
             return NOT_UNDERSTOOD
         uid = str(request.AffectedSOPInstanceUID)
-        if study[1:] != (uid, str(request.AffectedSOPClassUID)):
+        if (stated.uid, stated.sop_class) != (uid, str(request.AffectedSOPClassUID)):
             _LOG.warning("an instance was refused: it is another one than its request says")
             return MISMATCH
+        if stated.maker == "medplug" and stated.sop_class in OURS:  # of another queue, or of one that was lost
+            return SUCCESS
         head = b"\0" * 128 + b"DICM" + encode_file_meta(event.file_meta)
         try:
             new = self._spool.take(
-                study[0], uid, (head, request.DataSet.getbuffer()), self._config.limits.reserve_mib << 20
+                stated.study, uid, (head, request.DataSet.getbuffer()), self._config.limits.reserve_mib << 20
             )
         except (OSError, sqlite3.Error) as error:
             _LOG.error("an instance was refused: it cannot be kept (%s: %s)", type(error).__name__, _why(error))
             return OUT_OF_RESOURCES
         if new:
-            _LOG.debug("study %s: an instance", short(study[0]))
+            _LOG.debug("study %s: an instance", short(stated.study))
         return SUCCESS
 
 
-def _study(event: Any) -> tuple[str, str, str] | None:
-    """The Study Instance UID, SOP Instance UID and SOP Class UID that a dataset states; None where it does not."""
+def _done(event: Any) -> None:
+    """A message was read to its end."""
+    reading = event.assoc.dul.socket and event.assoc.dul.socket.recv
+    if isinstance(reading, Reading):
+        reading.message_done()
+
+
+class _Stated(NamedTuple):
+    """What a dataset states of itself."""
+
+    study: str
+    uid: str
+    sop_class: str
+    maker: str
+
+
+def _stated(event: Any) -> _Stated | None:
+    """What the head of a dataset states; None where it lacks a UID or cannot be read."""
     from pydicom.filereader import read_dataset
 
     try:
         syntax, stream = event.context.transfer_syntax, event.request.DataSet
         if syntax == DEFLATED:
             stream = BytesIO(zlib.decompressobj(-zlib.MAX_WBITS).decompress(stream.getbuffer(), _HEAD))
-        stream.seek(0)
+        else:
+            stream = BytesIO(stream.getbuffer()[:_HEAD])  # a million elements before them cost seconds
         with quiet():
             dataset = read_dataset(
                 stream,
                 syntax == IMPLICIT,
                 syntax != BIG_ENDIAN,
                 stop_when=lambda tag, *_: tag > _STUDY_TAG,
-                specific_tags=[_CLASS_TAG, _INSTANCE_TAG, _STUDY_TAG],
+                specific_tags=[_CLASS_TAG, _INSTANCE_TAG, _MAKER_TAG, _STUDY_TAG],
             )
-            found = str(dataset.StudyInstanceUID), str(dataset.SOPInstanceUID), str(dataset.SOPClassUID)
+            uids = str(dataset.StudyInstanceUID), str(dataset.SOPInstanceUID), str(dataset.SOPClassUID)
+            found = _Stated(*uids, str(dataset.get("Manufacturer") or ""))
     except Exception:  # whatever a damaged dataset brings
         return None
-    return found if all(map(is_uid, found)) else None
+    return found if all(map(is_uid, uids)) else None
 
 
 def _why(error: Exception) -> str:

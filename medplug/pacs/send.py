@@ -22,14 +22,21 @@ Outcome = int | str | BrokeOffError
 _IN_A_ROW = 3
 """So many files in a row on which a node breaks off, and it is not the files' fault."""
 
+DUPLICATE = 0x0111
+"""The node has an instance with this UID, PS3.7 C.5.6; as a failure reason of STOW-RS it is the same number."""
+
 
 @dataclass(frozen=True)
 class Sent:
-    """What became of one file: stored where `refused` is None, else why not. `note` is a warning of the node's."""
+    """What became of one file: stored where `refused` is None, else why not. `note` is a warning of the node's.
+
+    `status` is the node's answer in C-STORE's numbers, None where it was not asked.
+    """
 
     path: Path
     refused: str | None = None
     note: str | None = None
+    status: int | None = None
 
 
 @dataclass(frozen=True)
@@ -134,8 +141,9 @@ def _said(path: Path, outcome: Outcome) -> Sent:
     if isinstance(outcome, str):
         return Sent(path, outcome)
     if outcome == 0:
-        return Sent(path)
-    return Sent(path, note=in_words(outcome)) if outcome >> 12 == 0xB else Sent(path, in_words(outcome))
+        return Sent(path, status=outcome)
+    words = in_words(outcome)
+    return Sent(path, note=words, status=outcome) if outcome >> 12 == 0xB else Sent(path, words, status=outcome)
 
 
 def _is_dicom(path: Path) -> bool:

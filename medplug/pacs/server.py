@@ -25,6 +25,7 @@ MAX_PDU = 1 << 18
 """What a P-DATA-TF may hold at most, PS3.8 D.1; it is said in the negotiation."""
 
 _MAX_ANY_PDU = 1 << 20  # a request with 128 contexts of 60 transfer syntaxes each is below half of it
+_SLOWEST = 1 << 13  # bytes a second that a message must come at, in the long run: about what ISDN gave
 _SILENT_PER_HOST = 16  # connections of one host that have not asked for an association yet
 _ASK_SECONDS = 10  # in which they must
 
@@ -40,15 +41,28 @@ class Entity(AE):
         return [one for one in super().active_associations if one.requestor.primitive is not None]
 
 
+class _Shared(list[PresentationContext]):
+    """Contexts that nobody changes: pynetdicom copies a server's for each connection, in 64 ms of processor time."""
+
+    def __deepcopy__(self, memo: dict[int, object]) -> _Shared:
+        return self
+
+
 class Reading:
-    """Reads PDUs from a connection, each within a time and a size, and an instance within a size."""
+    """Reads PDUs from a connection, each within a time and a size, and a message within a size and at a rate."""
 
     def __init__(self, connection: Any, limits: Limits) -> None:
         self._connection, self._limits = connection, limits
-        self._taken = 0
+        self._taken, self._begun = 0, time.monotonic()
 
     def __call__(self, count: int) -> bytearray:
         """Read `count` bytes, fewer at the end. Raises `OSError`, upon which the connection is closed, for too much."""
+        if not self._taken:
+            self._begun = time.monotonic()
+        late = time.monotonic() - self._begun - self._limits.silent_seconds
+        if late > 0 and self._taken < late * _SLOWEST:
+            _LOG.warning("a caller sent less than %d bytes a second; it was cut off", _SLOWEST)
+            raise OSError("too slow")
         self._taken += count
         if count > _MAX_ANY_PDU or self._taken > self._limits.instance_mib << 20:
             _LOG.warning("a caller sent more than limits.instance_mib, or a PDU that is none; it was cut off")
@@ -66,8 +80,8 @@ class Reading:
             self._connection.settimeout(self._limits.silent_seconds)  # for what is sent
         return found
 
-    def instance_done(self) -> None:
-        """The next instance begins to count."""
+    def message_done(self) -> None:
+        """The next message begins to count."""
         self._taken = 0
 
 
@@ -115,7 +129,8 @@ class Server(ThreadedAssociationServer):
         self.tls, self.limits = tls, limits
         self._lock = threading.Lock()
         self._silent: dict[Any, str] = {}  # connections and their hosts, the oldest first
-        super().__init__(entity, address, entity.ae_title, contexts, evt_handlers=handlers, request_handler=_Handler)
+        shared = _Shared(contexts)
+        super().__init__(entity, address, entity.ae_title, shared, evt_handlers=handlers, request_handler=_Handler)
 
     def silent(self, connection: Any, host: str) -> None:
         """Note a connection that has not said anything."""

@@ -22,6 +22,8 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         for part in (self.studies, self.results, self.work):
             part.mkdir(exist_ok=True, mode=0o700)
+        _sync(folder)
+        _sync(folder.parent)
         self.ledger = Ledger(folder / "queue.sqlite")
 
     @property
@@ -60,7 +62,7 @@ class Spool:
             digest.update(part)
             size += len(part)
         sha256 = digest.hexdigest()
-        if self.ledger.has(uid, sha256):
+        if self.ledger.has(study, uid, sha256):
             return False
         if shutil.disk_usage(self.folder).free < size + reserve:
             raise OSError(28, "the disk is as full as it may get")  # ENOSPC
@@ -72,7 +74,7 @@ class Spool:
                 stream.flush()
                 os.fsync(stream.fileno())
             with self.ledger.lock:
-                if self.ledger.has(uid, sha256):
+                if self.ledger.has(study, uid, sha256):
                     return False
                 publish(begun, self.studies / _named(study) / sha256)
                 self.ledger.received(study, uid, sha256)
@@ -109,12 +111,14 @@ class Spool:
         """The file of a result that waits."""
         return self.results / _named(study) / sha256
 
-    def forget(self, study: str) -> None:
-        """Remove a study, first from the queue, then from the disk."""
+    def forget(self, study: str, models: tuple[str, ...], keep: float) -> bool:
+        """Remove a study, first from the queue, then from the disk; False, and nothing, if it is not finished now."""
         with self.ledger.lock:
-            self.ledger.forget(study)
+            if not self.ledger.forget(study, models, keep):
+                return False
             shutil.rmtree(self.studies / _named(study), ignore_errors=True)
             shutil.rmtree(self.results / _named(study), ignore_errors=True)
+            return True
 
     @contextmanager
     def alone(self) -> Iterator[None]:

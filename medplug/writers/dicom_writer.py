@@ -59,6 +59,7 @@ class DicomWriter(Writer):
         self._count = 0
         self._without: Counter[str] = Counter()
         self._failed: list[str] = []
+        self._cause: BaseException | None = None
 
     @abstractmethod
     def objects(self, answer: Answer) -> Iterator[tuple[str, bytes]]:
@@ -83,6 +84,7 @@ class DicomWriter(Writer):
             self._without[str(nothing)] += 1
         except WriterError as error:
             self._failed.append(str(error))
+            self._cause = self._cause or error.__cause__
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             # Another header than was ever seen. A foreign error's text may quote the patient: where it arose will do.
             _LOG.warning(
@@ -100,7 +102,7 @@ class DicomWriter(Writer):
             named = "; ".join(self._failed[:_NAMED])
             more = f"; and {len(self._failed) - _NAMED} more" if len(self._failed) > _NAMED else ""
             count = "one answer" if len(self._failed) == 1 else f"{len(self._failed)} answers"
-            raise WriterError(f"{count} could not be written, the others are: {named}{more}")
+            raise WriterError(f"{count} could not be written, the others are: {named}{more}") from self._cause
 
     def discard(self) -> None:
         """Remove what was begun."""

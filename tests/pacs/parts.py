@@ -194,22 +194,24 @@ longest_seconds = 1
 
 
 class Archive:
-    """A storage SCP in this process that notes what it gets, and answers with `status`, or `breaks_off`."""
+    """A storage SCP in this process that notes what it gets, and answers with `status` or breaks off."""
 
-    def __init__(self, *, breaks_off: bool = False) -> None:
+    def __init__(self) -> None:
         from pynetdicom import AE, AllStoragePresentationContexts, evt
 
         self.port, self.status, self.got = free_port(), 0x0000, []
-        self._breaks_off = breaks_off
+        self.breaks_off: set[str] = set()
         self._entity = AE("ARCHIVE")
         self._entity.supported_contexts = AllStoragePresentationContexts
         self._handlers = [(evt.EVT_C_STORE, self._stored)]
         self._server = None
 
     def _stored(self, event) -> int:
-        self.got.append(str(event.request.AffectedSOPInstanceUID))
-        if self._breaks_off:
+        uid = str(event.request.AffectedSOPInstanceUID)
+        if uid in self.breaks_off:
             event.assoc.abort()
+        else:
+            self.got.append(uid)
         return self.status
 
     @property

@@ -1,20 +1,20 @@
 """The listener's configuration: what is wrong is named by its path in the file, with the way out."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
-from pacs.parts import MEDPLUG, Listener, environment
+from pacs.parts import Listener, choice
 
 from medplug import CallError
 from medplug.pacs.config import read_config
+from medplug.pacs.spool import Spool
 
 GOOD = """
 ae_title = "LISTENER"
 port = 11112
 calling = ["PACS"]
 state = "state"
-send_to = "dimse://PACS@127.0.0.1:4242"
+send_to = "dimses://PACS@127.0.0.1:4242?ca=their%20ca.pem"
 [[models]]
 path = "models/xray"
 write = ["dicom-sr", "dicom-seg"]
@@ -36,6 +36,7 @@ def test_paths_begin_at_the_files_own_folder(tmp_path):
     assert config.models[0].select.modality == ("CR", "DX")
     assert config.tls is not None
     assert (config.tls.cert, str(config.tls.key)) == (tmp_path / "me.pem", "/etc/me.key")
+    assert config.destination.ca == tmp_path / "their ca.pem"
     assert (config.destination.title, config.destination.calling) == ("PACS", "LISTENER")
     assert (config.bind, config.keep_hours, config.limits.associations) == ("127.0.0.1", 24, 20)
 
@@ -58,7 +59,7 @@ def test_the_example_is_a_configuration():
         ('["PACS"]', '["PACS", "MUCH-TOO-LONG-A-TITLE"]', "calling[1]: 'MUCH-TOO-LONG-A-TITLE' is no AE title"),
         ('"LISTENER"', '""', "ae_title: '' is no AE title"),
         ('state = "state"', "state = 7", "state: Expected the path of a file or a folder, got 7"),
-        ('"dimse://PACS@127.0.0.1:4242"', '"PACS"', "send_to: PACS: nothing:// is no way to a node"),
+        ('"dimses://PACS@127.0.0.1:4242?ca=their%20ca.pem"', '"PACS"', "send_to: PACS: nothing:// is no way to a node"),
         ('["dicom-sr", "dicom-seg"]', "7", "models[0].write: Expected `array`, got `int`"),
         ('["dicom-sr", "dicom-seg"]', "[]", "models[0].write: lists nothing"),
         ('"dicom-seg"]', '"json"]', "models[0].write[1]: 'json' gives no DICOM"),
@@ -68,7 +69,11 @@ def test_the_example_is_a_configuration():
             "models[0].select: there is no 'modalities'; there are modality",
         ),
         ('key = "/etc/me.key"', "", "tls: lacks the required field `key`"),
-        ("[tls]", "[retry]\nattempts = 0\n[tls]", "retry.attempts: 0 is not above 0"),
+        ("[tls]", "[retry]\nattempts = 0\n[tls]", "retry.attempts: 0 is not a number above 0"),
+        ("[tls]", "[retry]\nattempts = 21\n[tls]", "retry.attempts: 21 is above 20"),
+        ("[tls]", "[retry]\nlongest_seconds = nan\n[tls]", "retry.longest_seconds: nan is not a number above 0"),
+        ("port = 11112", "port = 11112\nquiet_seconds = nan", "quiet_seconds: nan is not a number from 0 on"),
+        ("port = 11112", "port = 11112\nkeep_hours = inf", "keep_hours: inf is not a number from 0 on"),
         ("[tls]", "[limits]\nassociation = 3\n[tls]", "limits: there is no 'association'; there are associations"),
         ("[tls]", "[tls", "is no TOML"),
     ],
@@ -97,21 +102,57 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
             '[[models]]\npath = "{bright}"\nwrite = ["dicom-x"]',
             "models[0].write: no writer named 'dicom-x'; for bright",
         ),
+        (
+            '[[models]]\npath = "{bright}"\nwrite = ["dicom-seg"]\ndevice = "bananas"',
+            "models[0].device: no device named 'bananas'",
+        ),
     ],
 )
 def test_check_says_which_model_cannot_be_used(site, tmp_path, models, message):
     models = models.format(bright=site.parent / "bright")
-    listener = Listener(tmp_path, site, "dimse://PACS@127.0.0.1:1", models)
+    refuses(Listener(tmp_path, site, "dimse://PACS@127.0.0.1:1", models), message, "--check")
 
-    ran = subprocess.run(
-        [*MEDPLUG, "listen", str(listener.write()), "--check"],
-        env=environment(site),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+
+@pytest.mark.parametrize("arguments", [["--check"], []])
+def test_a_certificate_for_the_destination_that_is_not_there_is_said_at_once(site, tmp_path, arguments):
+    listener = Listener(tmp_path, site, "dimses://PACS@127.0.0.1:1?ca=gone.pem", choice(site, bright=["dicom-seg"]))
+
+    refuses(listener, f"send_to: {tmp_path}/gone.pem", *arguments)
+
+
+def test_a_state_that_is_no_folder_or_a_queue_that_is_damaged_is_said(site, tmp_path):
+    listener = Listener(tmp_path, site, "dimse://PACS@127.0.0.1:1", choice(site, bright=["dicom-seg"]))
+    state = tmp_path / "state"
+    listener.write()
+    state.write_text("a file")
+    assert f"state: {state} is no folder; name one" in listener.command().stderr
+    state.unlink()
+    Spool(state).ledger.close()
+    queue = state / "queue.sqlite"
+    whole = queue.read_bytes()
+    for damaged in (b"no database" * 1000, whole[:100] + bytes(4000) + whole[4100:]):
+        queue.write_bytes(damaged)
+        for arguments in ([], ["--status"]):
+            ran = listener.command(*arguments)
+            assert ran.returncode == 2
+            assert "cannot be used (" in ran.stderr
+            assert "Traceback" not in ran.stderr
+
+
+def test_a_key_that_is_not_there_is_not_its_certificates_fault(site, tmp_path):
+    listener = Listener(tmp_path, site, "dimse://PACS@127.0.0.1:1", choice(site, bright=["dicom-seg"]))
+    (tmp_path / "me.pem").write_text("")
+    listener.more = '[tls]\ncert = "me.pem"\nkey = "gone.key"'
+
+    refuses(listener, f"{tmp_path}/gone.key: is no certificate or key that can be used", "--check")
+
+
+def refuses(listener: Listener, message: str, *arguments: str) -> None:
+    """Check that a listener says what is wrong, and leaves nothing."""
+    listener.write()
+    ran = listener.command(*arguments)
 
     assert ran.returncode == 2
     assert message in ran.stderr
     assert "Traceback" not in ran.stderr
-    assert not (tmp_path / "state").exists()
+    assert not (listener.folder / "state").exists()

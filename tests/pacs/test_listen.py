@@ -1,6 +1,7 @@
 """The listener as a process: what it acknowledges survives a kill, and what it answers reaches the archive once."""
 
 import contextlib
+import os
 import resource
 import socket
 import sqlite3
@@ -19,7 +20,6 @@ from medplug.nodes import Address, dimse
 from medplug.pacs import send
 from medplug.pacs.config import read_config
 from medplug.pacs.listen import queue
-from medplug.sources.refusal import quiet
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def shared(site, tmp_path_factory) -> Iterator[Listener]:
     made = Listener(
         tmp_path_factory.mktemp("shared"), site, "dimse://ARCHIVE@127.0.0.1:1", choice(site, bright=["dicom-seg"])
     )
-    made.more = "[limits]\nsilent_seconds = 3\nassociations = 4\ninstance_mib = 1"
+    made.more = "[limits]\nsilent_seconds = 3\nassociations = 4"
     made.start()
     yield made
     assert made.stop() == 0, made.log
@@ -79,6 +79,19 @@ def test_a_study_is_answered_when_it_is_quiet_and_again_when_it_grows(listener, 
     for secret in (uid, str(dataset.PatientID), str(dataset.PatientName), str(dataset.SOPInstanceUID)):
         assert secret not in listener.log
     assert listener.stop() == 0
+
+
+def test_nobody_else_may_read_what_is_kept_also_in_a_folder_that_was_there(listener, archive, tmp_path):
+    state = listener.folder / "state"
+    state.mkdir(parents=True, mode=0o755)
+    study(tmp_path / "a")
+    listener.start()
+    assert refusals(tmp_path / "a", listener.url) == [None]
+    wait_until(lambda: len(archive.got) == 1, what="delivery")
+
+    kept = [path for path in state.rglob("*") if path.exists()]
+    assert {"queue.sqlite", "queue.sqlite-wal", "objects.sqlite"} <= {path.name for path in kept}
+    assert [path for path in kept if path.stat().st_mode & 0o077] == []
 
 
 def test_an_instance_that_was_acknowledged_survives_a_kill_at_once(listener, archive, tmp_path):
@@ -151,11 +164,66 @@ def test_a_study_on_which_the_model_fails_is_set_aside_until_it_is_retried(liste
 
     shown = listener.command("--status").stdout
     assert "the plugin bright failed on this image: ValueError: poisoned" in shown
+    assert "bright took" not in listener.log
     assert listener.log.count("bright failed, it is") == 2
     poison.unlink()
     assert listener.command("--retry", "1.2.3").returncode == 2
     assert listener.command("--retry", uid).stdout == "1 studies are tried again\n"
     wait_until(lambda: len(archive.got) == 1, 20, "the answer")
+
+
+def test_answers_of_a_queue_that_is_not_here_are_acknowledged_and_left(listener, archive, tmp_path):
+    images = [study(tmp_path / name) for name in ("capture", "medplugs-ct", "anothers-capture")]
+    for name, sop_class, maker in (
+        ("capture", "1.2.840.10008.5.1.4.1.1.7", "medplug"),
+        ("medplugs-ct", "1.2.840.10008.5.1.4.1.1.2", "medplug"),
+        ("anothers-capture", "1.2.840.10008.5.1.4.1.1.7", "Else"),
+    ):
+        dataset = dcmread(tmp_path / name / "0000.dcm")
+        dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = sop_class
+        dataset.Manufacturer = maker
+        dataset.save_as(tmp_path / name / "0000.dcm")
+    listener.quiet_seconds = 60
+    listener.start()
+
+    assert [refusals(tmp_path / name, listener.url) for name in ("capture", "medplugs-ct", "anothers-capture")] == [
+        [None],
+        [None],
+        [None],
+    ]
+
+    assert set(states(listener)) == set(images[1:])
+
+
+def test_a_study_of_which_nothing_is_answered_is_done_and_says_why(listener, tmp_path):
+    listener.models += '[models.select]\nmodality = ["CR"]\n'
+    uid = study(tmp_path / "a")
+    listener.start()
+    assert refusals(tmp_path / "a", listener.url) == [None]
+
+    wait_until(lambda: states(listener) == {uid: "done"}, 20, "its being looked at")
+
+    shown = listener.command("--status").stdout
+    assert "nothing was answered: " in shown
+    assert "CT" in shown.partition("nothing was answered: ")[2]
+
+
+def test_what_is_the_machines_fault_sets_no_study_aside(listener, archive, tmp_path):
+    record = listener.folder / "state" / "objects.sqlite"
+    record.mkdir(parents=True)  # a database that cannot be opened
+    listener.more = "attempts = 2"
+    uid = study(tmp_path / "a")
+    listener.start()
+    assert refusals(tmp_path / "a", listener.url) == [None]
+
+    wait_until(lambda: listener.log.count("bright cannot run, it is tried again: OperationalError") >= 3, 30, "runs")
+    assert states(listener) == {uid: "waiting"}
+    assert "OperationalError" in listener.command("--status").stdout
+    assert "bright took" not in listener.log
+    record.rmdir()
+
+    wait_until(lambda: states(listener) == {uid: "done"}, 20, "the answer")
+    assert len(archive.got) == 1
 
 
 def test_what_is_delivered_is_forgotten_after_its_time_and_what_is_dropped_at_once(listener, archive, tmp_path):
@@ -240,16 +308,31 @@ def test_silence_and_half_sent_and_endless_pdus_do_not_stop_service(shared):
     dimse.echo(Address.parse(shared.url))
 
 
-def test_an_instance_that_is_larger_than_it_may_be_is_cut_off(shared, tmp_path):
-    study(tmp_path)
-    dataset = dcmread(tmp_path / "0000.dcm")
-    dataset.Rows, dataset.Columns, dataset.PixelData = 1024, 1024, bytes(2 << 20)
-    dataset.save_as(tmp_path / "0000.dcm")
+def test_a_connection_costs_little_before_it_says_who_calls(shared):
+    def used() -> float:
+        times = Path(f"/proc/{shared.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
 
-    assert refusals(tmp_path, shared.url) == ["the node broke off while it was sent"]
-
+    wait_until(lambda: "models are loaded" in shared.log, 30, "the models, which cost more")
+    before = used()
+    for _ in range(50):
+        socket.create_connection(("127.0.0.1", shared.port), 5).close()
     dimse.echo(Address.parse(shared.url))
-    assert list((shared.folder / "state" / "work").iterdir()) == []
+
+    assert used() - before < 1.5
+
+
+def test_a_caller_that_sends_a_byte_at_a_time_is_cut_off(shared):
+    fragment = struct.pack(">BBLLBBB", 4, 0, 7, 3, 1, 1, 0)  # P-DATA-TF with one byte of a command, PS3.8 9.3.5
+    with dimse.association(Address.parse(shared.url), [(dimse.VERIFICATION, ("1.2.840.10008.1.2",))]) as made:
+        connection, begun = made.dul.socket.socket, time.monotonic()
+        with contextlib.suppress(OSError):  # it is closed
+            while time.monotonic() - begun < 12:
+                connection.sendall(fragment)
+                time.sleep(0.2)
+
+        assert 3 <= time.monotonic() - begun < 10
+    assert "a caller sent less than 8192 bytes a second; it was cut off" in shared.log
 
 
 def test_tls_both_ways_lets_in_who_shows_a_certificate_and_nobody_else(listener, archive, certificates, tmp_path):
@@ -279,14 +362,24 @@ def test_tls_both_ways_lets_in_who_shows_a_certificate_and_nobody_else(listener,
     dimse.echo(Address.parse(f"{address}?{shown}"))
 
 
-def test_uids_with_leading_zeros_are_taken(listener, tmp_path):
-    listener.start()
-    with quiet():
-        uid = study(tmp_path / "a", uid="1.2.003.4")
+def test_uids_of_old_devices_are_taken_and_what_hides_its_study_behind_megabytes_is_not(shared, tmp_path):
+    made = study(tmp_path / "old")
+    uid = f"{made[:-3]}.07"
+    old = tmp_path / "old" / "0000.dcm"
+    old.write_bytes(old.read_bytes().replace(made.encode(), uid.encode()))
+    study(tmp_path / "hidden")
+    file = tmp_path / "hidden" / "0000.dcm"
+    content = file.read_bytes()
+    place = content.index(struct.pack("<HH", 0x0020, 0x000D))
+    many = b"".join(struct.pack("<HH2sH", 0x0019, 0x1000 + n % 256, b"LO", 0) for n in range(1 << 19)) + b""
+    file.write_bytes(content[:place] + many + content[place:])
 
-        assert refusals(tmp_path / "a", listener.url) == [None]
+    assert refusals(tmp_path / "old", shared.url) == [None]
+    assert refusals(tmp_path / "hidden", shared.url) == ["0xC000 Cannot Understand"]
 
-    assert uid in states(listener)
+    assert uid in states(shared)
+    assert shared.command("--drop", uid).returncode == 0
+    wait_until(lambda: uid not in states(shared), 20, "its being forgotten")
 
 
 def test_a_damaged_or_disguised_instance_is_refused(shared, tmp_path):

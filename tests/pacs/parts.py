@@ -196,12 +196,11 @@ longest_seconds = 1
 class Archive:
     """A storage SCP in this process that notes what it gets, and answers with `status` or breaks off."""
 
-    def __init__(self, *, breaks_off: bool = False) -> None:
+    def __init__(self) -> None:
         from pynetdicom import AE, AllStoragePresentationContexts, evt
 
         self.port, self.status, self.got = free_port(), 0x0000, []
         self.breaks_off: set[str] = set()
-        self._always = breaks_off
         self._entity = AE("ARCHIVE")
         self._entity.supported_contexts = AllStoragePresentationContexts
         self._handlers = [(evt.EVT_C_STORE, self._stored)]
@@ -211,10 +210,8 @@ class Archive:
         uid = str(event.request.AffectedSOPInstanceUID)
         if uid in self.breaks_off:
             event.assoc.abort()
-            return self.status
-        self.got.append(uid)
-        if self._always:
-            event.assoc.abort()
+        else:
+            self.got.append(uid)
         return self.status
 
     @property

@@ -47,7 +47,9 @@ def send(series):
     tags = json.loads(orthanc.RestApiGet(f"/series/{series.name}"))["MainDicomTags"]
     if tags.get("Manufacturer") != "medplug":
         order = {"Resources": [series.name], "Synchronous": True}
-        orthanc.RestApiPost(f"/modalities/{NODE}/store", json.dumps(order))
+        answer = orthanc.RestApiPost(f"/modalities/{NODE}/store", json.dumps(order))
+        if not answer or json.loads(answer)["FailedInstancesCount"]:  # Orthanc stops, and says nothing of it
+            raise OSError("broken off")
     if series.stat().st_mtime_ns == noted:  # else something new has come meanwhile
         series.unlink()
 

@@ -101,7 +101,9 @@ def _heated(plane: NDArray[np.uint8], heat: NDArray[np.float32], low: float, hig
     values = (np.nan_to_num(heat) - low) / max(high - low, 1e-12)
     level = np.asarray(Picture.fromarray(values.astype(np.float32)).resize(size, Picture.Resampling.BILINEAR))
     level = np.clip(level, 0, 1)
-    alpha = (0.65 * level**1.5)[..., None]  # half way up the scale, three quarters of the image are still seen
+    alpha = (0.65 * level**1.5 * (level > 0.02))[
+        ..., None
+    ]  # half way up the scale, three quarters of the image are still seen
     mixed: NDArray[np.uint8] = np.rint(plane * (1 - alpha) + inferno(level) * alpha).astype(np.uint8)
     return mixed
 

@@ -36,7 +36,7 @@ def shared(site, tmp_path_factory) -> Iterator[Listener]:
     made = Listener(
         tmp_path_factory.mktemp("shared"), site, "dimse://ARCHIVE@127.0.0.1:1", choice(site, bright=["dicom-seg"])
     )
-    made.more = "[limits]\nsilent_seconds = 3\nassociations = 4\ninstance_mib = 1"
+    made.more = "[limits]\nsilent_seconds = 3\nassociations = 4\ninstance_mib = 8"
     made.start()
     yield made
     assert made.stop() == 0, made.log
@@ -311,7 +311,7 @@ def test_silence_and_half_sent_and_endless_pdus_do_not_stop_service(shared):
 def test_an_instance_that_is_larger_than_it_may_be_is_cut_off(shared, tmp_path):
     study(tmp_path)
     dataset = dcmread(tmp_path / "0000.dcm")
-    dataset.Rows, dataset.Columns, dataset.PixelData = 1024, 1024, bytes(2 << 20)
+    dataset.Rows, dataset.Columns, dataset.PixelData = 2048, 2304, bytes(9 << 20)
     dataset.save_as(tmp_path / "0000.dcm")
 
     [refused] = refusals(tmp_path, shared.url)

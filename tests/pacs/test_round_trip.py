@@ -16,6 +16,7 @@ from medplug.pacs import send
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples" / "orthanc"
 OUTAGE_SECONDS = float(os.environ.get("MEDPLUG_TEST_OUTAGE_SECONDS", "5"))
+KILLS = int(os.environ.get("MEDPLUG_TEST_KILLS", "4"))
 
 SOURCE = "1.2.840.10008.5.1.4.1.1.2"
 RESULTS = {
@@ -205,14 +206,14 @@ def test_what_a_series_gets_later_is_sent_although_orthanc_was_stopped(routing, 
 
 
 @pytest.mark.timeout(240)
-def test_ten_kills_at_random_moments_lose_nothing_and_double_nothing(pacs, tmp_path):
+def test_kills_at_random_moments_lose_nothing_and_double_nothing(pacs, tmp_path):
     orthanc, listener = pacs
     generator = random.Random(5)
     studies = {}
-    for number in range(5):
+    for number in range((KILLS + 1) // 2):
         studies[tmp_path / f"{number}"] = study(tmp_path / f"{number}")
     waiting = list(studies)
-    for number in range(10):
+    for number in range(KILLS):
         if number % 2 == 0:  # while models are loaded, and studies come
             put(orthanc, waiting.pop())
             time.sleep(generator.uniform(0, 3))

@@ -31,7 +31,7 @@ def test_nothing_is_made_while_the_consumer_works():
 
     def make(one):
         busy.append(one)
-        time.sleep(0.001)
+        time.sleep(0.003)
         busy.remove(one)
 
     for _ in made_ahead(range(300), make):
@@ -39,13 +39,19 @@ def test_nothing_is_made_while_the_consumer_works():
 
 
 def test_threads_end_with_the_consumer():
-    made = made_ahead(range(300), lambda one: None)
-    next(made)
+    made = made_ahead(range(300), lambda one: time.sleep(0.003))
+    for _ in range(20):
+        next(made)
     assert any(thread.name.startswith("medplug-index") for thread in threading.enumerate())
 
     made.close()
 
     assert not any(thread.name.startswith("medplug-index") for thread in threading.enumerate())
+
+
+def test_files_that_are_there_at_once_take_no_threads():
+    for _ in made_ahead(range(300), lambda one: None):
+        assert not any(thread.name.startswith("medplug-index") for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("unit", [Unit.INSTANCE, Unit.SERIES])
@@ -55,6 +61,7 @@ def test_a_folder_of_many_files_is_read_as_file_by_file_and_says_how_far_it_is(w
     (folder / "notes.txt").write_text("no image")
     (folder / "link").symlink_to(folder)
     told = []
+    monkeypatch.setattr(ahead, "_WAITED", -1.0)  # as on a disk that keeps one waiting
 
     together = list(sources.read(folder, unit, on_read=lambda done, found: told.append((done, found))))
     monkeypatch.setattr(ahead, "_TOGETHER", 10**6)

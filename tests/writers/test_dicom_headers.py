@@ -156,6 +156,7 @@ def test_a_case_that_is_no_dicom_gets_no_object_and_the_run_says_so_once(tmp_pat
         given,
         tmp_path / "out",
         write=("json", "dicom-sr", "dicom-map", "dicom-capture"),
+        explanations=True,
         device="cpu",
     )
 
@@ -166,14 +167,20 @@ def test_a_case_that_is_no_dicom_gets_no_object_and_the_run_says_so_once(tmp_pat
     assert not list((tmp_path / "out").rglob("*.dcm"))
 
 
-def test_a_map_that_was_not_asked_for_is_missed_in_a_sentence(tmp_path):
-    loaded = medplug.model_folder.fresh(studies.Sides())
+def test_what_an_answer_does_not_hold_is_missed_in_a_sentence(tmp_path):
+    class Empty(studies.Outlines):
+        def decode(self, output, batch):
+            found = super().decode(output, batch)
+            return [
+                medplug.Segmentation(labels=one.labels, probabilities=one.probabilities * [[[1]], [[0]], [[0]]])
+                for one in found
+            ]
 
-    summary = medplug.run(loaded, str(studies.ct(tmp_path)), tmp_path / "out", write=("dicom-map",), device="cpu")
+    loaded = medplug.model_folder.fresh(Empty())
 
-    assert summary.notes == (
-        "dicom-map: 1 answer has no object: there is no map without an explanation: add --explain",
-    )
+    summary = medplug.run(loaded, str(studies.ct(tmp_path)), tmp_path / "out", write=("dicom-seg",), device="cpu")
+
+    assert summary.notes == ("dicom-seg: 1 answer has no object: nothing is outlined",)
 
 
 def test_a_file_that_holds_another_instance_by_now_gets_no_object(tmp_path):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pydicom import dcmread
 from small_models import Slices
-from writers.studies import answered, complaints, oblique, turned, written
+from writers.studies import Outlines, answered, complaints, oblique, of_volumes, reordered, turned, written
 
 import medplug
 from medplug import Preprocessing, Rotate, Spacing, Window, sources
@@ -132,3 +132,20 @@ def test_a_ball_in_a_tilted_stack_comes_back_on_its_slices(tmp_path, monkeypatch
     assert np.linalg.norm(places.mean(axis=0) - centre) < 0.15
     assert len(places) * voxel == pytest.approx(4 / 3 * np.pi * RADIUS**3, rel=0.03)
     assert np.linalg.norm(places - centre, axis=1).max() < RADIUS + 2.0
+
+
+def test_each_frame_of_a_segmentation_names_the_frame_that_lies_where_it_does(tmp_path, monkeypatch):
+    monkeypatch.setenv("MEDPLUG_STATE", str(tmp_path / "state"))
+    path = reordered(tmp_path)
+    session, found = answered(of_volumes(Outlines)(), path)
+
+    [file] = written(tmp_path / "out", session, found, ["dicom-seg"])["dicom-seg"]
+
+    source, made = dcmread(path), dcmread(file)
+    named = set()
+    for item in made.PerFrameFunctionalGroupsSequence:
+        frame = int(item.DerivationImageSequence[0].SourceImageSequence[0].ReferencedFrameNumber)
+        there = source.PerFrameFunctionalGroupsSequence[frame - 1].PlanePositionSequence[0].ImagePositionPatient
+        assert list(item.PlanePositionSequence[0].ImagePositionPatient) == pytest.approx(list(there), abs=1e-3)
+        named.add(frame)
+    assert named == {1, 2, 3, 4, 5}

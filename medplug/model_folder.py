@@ -78,7 +78,9 @@ class Metric(_Part, frozen=True):
 class TrainingRecord(_Part, frozen=True):
     """How the weights were made.
 
-    `data` and the columns of its table are as they were given: where `evaluate` looks when it is told no other.
+    `data` and the columns of its table are as they were given: where `evaluate` looks when it is told no other. `leaks`
+    says what is known to be wrong with the rows, `duplicates_dropped` how many were left out since a later split has
+    their images too.
     """
 
     data_sha256: str
@@ -98,6 +100,8 @@ class TrainingRecord(_Part, frozen=True):
     patient_column: str | None = None
     split_column: str | None = None
     mask_column: str | None = None
+    leaks: tuple[str, ...] = ()
+    duplicates_dropped: int = 0
 
 
 class Card(_Part, frozen=True):

@@ -24,9 +24,12 @@ from .answered import Answered, Progress, anomalous_rows, answer, normal_of, tar
 from .bootstrap import estimate
 from .classification_tally import exclusive, independent
 from .generation_figures import distances
+from .looks import watched
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
 from .operating_fit import fit_operating
+from .probing import Evaluated, Probed, probe, truth_of
+from .subgroups import by_column, by_looks, measured, worse
 from .tally import Tally
 
 __all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "lies_at", "store_metrics", "to_metrics", "write"]
@@ -45,13 +48,16 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
     samples: int | None = None,
+    subgroups: Sequence[str] = (),
+    probes: bool = True,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate a model on the rows of one split, exactly as in service: refusals, calibration and thresholds included.
 
     `data` and each of `data_options` default to what the model was trained on; other data without a split is test rows
-    throughout. `features` names the classifier in whose
-    features `samples` images of a generator are compared with real ones. The figures' names stand in
+    throughout. `features` names the classifier in whose features `samples` images of a generator are compared with real
+    ones. `subgroups` names columns by whose values there are figures too, brightness and sharpness without any;
+    `probes` trains trivial models on the train rows, to compare with. The figures' names stand in
     `classification_tally`, `measurement_tally` and `generation_figures`. Raises `CallError`.
     """
     if resamples < 0:
@@ -64,12 +70,24 @@ def evaluate(
         raise CallError(f"the data has no {split} rows; it has {has or 'none'}")
     if session.loaded.model.task is Task.GENERATION:
         return _generation(session, dataset, split, features, device, samples, seed, progress)
+    session, looks = watched(session)
     answered = answer(session, rows, progress)
     if not len(answered):
         raise CallError(f"the model refused every {split} row: {_why(answered.refused)}")
     answered, tally = _tally(session.loaded, answered, rows, dataset)
     cluster = np.arange(len(answered)) if rows.patients is None else _numbered(rows.patients[answered.rows])
     found = estimate(tally.statistics, cluster, resamples, seed)
+    figures = tuple(
+        Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
+        for (name, label), one in found.items()
+    )
+    scored = rows.take(answered.rows)
+    seen = [looks[case.reference] for case in scored.cases]
+    groupings = [by_column(scored, column) for column in subgroups] or by_looks(seen)
+    groups = measured(groupings, tally, cluster, rows.patients is not None, resamples, seed)
+    truth = truth_of(session, scored) if probes else None
+    evaluated = None if truth is None else Evaluated(seen, truth, cluster, split, resamples, seed)
+    probed = Probed() if evaluated is None else probe(session, dataset, evaluated, figures)
     return Evaluation(
         task=session.loaded.model.task.value,
         split=split,
@@ -78,10 +96,7 @@ def evaluate(
         data_sha256=dataset.sha256,
         plan_id=session.loaded.preprocessing.plan_id,
         model=session.loaded.reference,
-        figures=tuple(
-            Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
-            for (name, label), one in found.items()
-        ),
+        figures=figures,
         resamples=resamples,
         clustered_by=None if rows.patients is None else rows.patient_column or "patient",
         patients=None if rows.patients is None else len(np.unique(cluster)),
@@ -90,7 +105,15 @@ def evaluate(
         confusion=tally.confusion,
         curves=tally.curves,
         worst=tally.worst,
-        notes=(*_notes(session.loaded, dataset, split, answered.refused), *_on_intervals(rows, cluster), *tally.notes),
+        notes=(
+            *_notes(session.loaded, dataset, split, answered.refused),
+            *_on_intervals(rows, cluster),
+            *tally.notes,
+            *probed.notes,
+        ),
+        warnings=(*_leaks(session.loaded), *probed.warnings, *worse(groups, figures)),
+        probes=probed.probes,
+        subgroups=groups,
     )
 
 
@@ -137,7 +160,12 @@ def _tally(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Data
         normal = normal_of(loaded)
         anomalous = None if normal is None else anomalous_rows(rows, normal)[answered.rows]
         truth = rows.targets[answered.rows]
-        return answered, anomaly(answered, truth, anomalous, rows.labels, loaded.thresholds)
+
+        def scored(some: Answered, kept: NDArray[np.intp]) -> Tally:
+            different = None if anomalous is None else anomalous[kept]
+            return anomaly(some, truth[kept], different, rows.labels, loaded.thresholds)
+
+        return _known(answered, np.ones(len(answered), np.bool_), scored)
     if task is Task.SEGMENTATION:
         return _known(answered, np.isfinite(answered.numbers).all(axis=1), lambda some, _: segmentation(some))
     truth = targets_in_order(rows, labels)[answered.rows]
@@ -159,16 +187,24 @@ def _known(
     kept = np.flatnonzero(known)
     if not len(kept):
         raise CallError("nothing is known of any row that the model answered: name the label or mask column")
-    some = replace(
-        answered,
-        numbers=answered.numbers[kept],
-        rows=answered.rows[kept],
-        sources=tuple(answered.sources[row] for row in kept),
-    )
+    some = _part(answered, kept)
     made = tally(some, kept)
     left_out = len(known) - len(kept)
     notes = (f"{left_out} rows without a known truth are left out",) if left_out else ()
-    return some, replace(made, notes=(*notes, *made.notes))
+
+    def part(here: NDArray[np.intp]) -> Tally:
+        return tally(_part(some, here), kept[here])
+
+    return some, replace(made, notes=(*notes, *made.notes), part=part)
+
+
+def _part(answered: Answered, here: NDArray[np.intp]) -> Answered:
+    return replace(
+        answered,
+        numbers=answered.numbers[here],
+        rows=answered.rows[here],
+        sources=tuple(answered.sources[row] for row in here),
+    )
 
 
 def _majority(truth: NDArray[Any]) -> int:
@@ -230,6 +266,11 @@ def _notes(loaded: LoadedModel, dataset: Dataset, split: str, refused: Sequence[
     if unreadable:
         notes.append(f"{len(unreadable)} rows of the data, of any split, could not be read: {_why(unreadable)}")
     return tuple(notes)
+
+
+def _leaks(loaded: LoadedModel) -> tuple[str, ...]:
+    record = None if loaded.card is None else loaded.card.training
+    return () if record is None else tuple(f"training: {leak}" for leak in record.leaks)
 
 
 def _on_intervals(rows: Dataset, cluster: NDArray[np.int64]) -> tuple[str, ...]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.progress import Progress
+from rich.table import Table
 
-from ..figures import Evaluation
+from ..figures import Evaluation, Figure
 from .columns import data_options, take
 from .common import device_option, err, json_option, out, output_option, print_json, table
 
@@ -29,6 +31,19 @@ from .common import device_option, err, json_option, out, output_option, print_j
 @click.option("--samples", type=click.IntRange(min=2), help="For a generator: how many images to make.")
 @click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Bootstrap draws.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--subgroup",
+    "subgroups",
+    multiple=True,
+    metavar="COLUMN",
+    help="Figures by this column's values too; repeatable.  [default: by brightness and sharpness]",
+)
+@click.option(
+    "--probes/--no-probes",
+    default=True,
+    show_default=True,
+    help="Train trivial models on the train rows, to compare with.",
+)
 @data_options
 @output_option(
     False,
@@ -85,8 +100,7 @@ def _print(made: Evaluation) -> None:
     out.print(f"{made.rows} {made.split} rows{clustered}, {made.refused} refused", markup=False)
     rows = table("", "", "value", "95 % interval")
     for figure in made.figures:
-        interval = "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"
-        rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", interval)
+        rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", _interval(figure))
     out.print(rows)
     if made.confusion:
         out.print()
@@ -94,5 +108,33 @@ def _print(made: Evaluation) -> None:
         for label, counts in zip(made.labels, made.confusion):
             rows.add_row(label, *map(str, counts))
         out.print(rows)
+    if made.probes:
+        out.print()
+        rows = table("trivial models", "on", "", "value", "95 % interval")
+        for probe in made.probes:
+            _add(rows, (probe.kind, probe.split), probe.figures)
+        out.print(rows)
+    if made.subgroups:
+        out.print()
+        rows = table("subgroup", "rows", "", "value", "95 % interval")
+        for group in made.subgroups:
+            _add(rows, (f"{group.by}: {group.group}", str(group.rows)), group.figures)
+        out.print(rows)
+    for warning in made.warnings:
+        out.print(f"warning: {warning}", markup=False, style="red")
     for note in made.notes:
         out.print(f"note: {note}", markup=False)
+
+
+def _add(rows: Table, begin: tuple[str, ...], figures: Sequence[Figure]) -> None:
+    """A line for each figure, what they are of in the first alone."""
+    if not figures:
+        rows.add_row(*begin)
+    for figure in figures:
+        name = figure.name if figure.label is None else f"{figure.name} ({figure.label})"
+        rows.add_row(*begin, name, f"{figure.value:.3f}", _interval(figure))
+        begin = ("",) * len(begin)
+
+
+def _interval(figure: Figure) -> str:
+    return "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"

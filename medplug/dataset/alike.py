@@ -16,13 +16,16 @@ Floats = NDArray[np.float32]
 SHAPES = {2: (64, 64), 3: (16, 32, 32)}
 """What images and volumes are brought to."""
 
-LIMIT = 0.90
+SMALL = 64
+"""Images with a side shorter than this hold less than the picture that they are compared in."""
+
+LIMIT, LIMIT_OF_SMALL = 0.95, 0.91
 """From this likeness on two pictures are one.
 
-Calibrated on the train rows of PneumoniaMNIST and of Kermany's and of NIH's chest radiographs, 16 million pairs: of two
-patients none is above 0.83, of images of 28 x 28 pixels none above 0.89; what is encoded at JPEG quality 80, rescaled
-to 90 %, brightened by 5 % or trimmed by 2 % is above 0.97, at 28 x 28 pixels, where nothing can be trimmed by so
-little, above 0.92.
+Calibrated on the train rows of PneumoniaMNIST and of Kermany's and of NIH's chest radiographs, 16 million pairs, and on
+the demo's phantoms. Of two patients none is above 0.83, of phantoms none above 0.91, of images of 28 x 28 pixels none
+above 0.89. What is encoded at JPEG quality 80, rescaled to 90 %, brightened by 5 % or trimmed by 2 % is above 0.97; at
+28 x 28 pixels, where nothing can be trimmed by so little, above 0.92.
 """
 
 _COARSE_LIMIT = 0.90  # below it pairs are not looked at again: pictures trimmed by 2 % are above 0.95

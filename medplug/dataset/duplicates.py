@@ -16,7 +16,7 @@ from ..case import Case, Image, Pixels
 from ..errors import PreprocessingError, SourceError
 from ..plan import plan
 from ..preprocessing import Display, Percentiles, Preprocessing, Resize
-from .alike import LIMIT, SHAPES, nearest
+from .alike import LIMIT, LIMIT_OF_SMALL, SHAPES, SMALL, nearest
 from .targets import Targets
 
 ORDER = ("train", "val", "test")
@@ -29,11 +29,13 @@ _Print = tuple[bytes | None, NDArray[np.uint8] | None]
 class Fingerprints:
     """What tells images apart: for each row the hash of its pixels, and a small picture in one of `alike.SHAPES`.
 
-    None where the pixels cannot be read, or cannot be displayed. 4 KiB an image, 16 KiB a volume.
+    None where the pixels cannot be read, or cannot be displayed. 4 KiB an image, 16 KiB a volume. `small` [N] says
+    which images hold less than that.
     """
 
     hashes: tuple[bytes | None, ...]
     pictures: tuple[NDArray[np.uint8] | None, ...]
+    small: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,11 @@ def fingerprints(cases: Sequence[Case], told: Callable[[int, int], None] = lambd
         for one in pool.map(lambda case: _print(case.image), cases):
             prints.append(one)
             told(len(prints), len(cases))
-    return Fingerprints(tuple(one for one, _ in prints), tuple(one for _, one in prints))
+    return Fingerprints(
+        hashes=tuple(one for one, _ in prints),
+        pictures=tuple(one for _, one in prints),
+        small=np.array([min(case.image.shape[-2:]) < SMALL for case in cases], np.bool_),
+    )
 
 
 def across_splits(prints: Fingerprints, splits: NDArray[np.str_]) -> list[Duplicate]:
@@ -78,7 +84,10 @@ def across_splits(prints: Fingerprints, splits: NDArray[np.str_]) -> list[Duplic
             twins, likeness = nearest(_stacked(ours, shape), _stacked(among, shape))
             theirs = list(among)
             for row, twin, alike in zip(ours, twins.tolist(), likeness.tolist()):
-                if alike >= LIMIT:
+                if twin < 0:
+                    continue
+                limit = LIMIT_OF_SMALL if prints.small[row] or prints.small[theirs[twin]] else LIMIT
+                if alike >= limit:
                     found[row] = Duplicate(row, theirs[twin], min(alike, 0.9999))
     return [found[row] for row in sorted(found)]
 

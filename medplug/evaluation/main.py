@@ -69,7 +69,11 @@ def evaluate(
         has = ", ".join(f"{count} {name}" for name, count in dataset.rows().items())
         raise CallError(f"the data has no {split} rows; it has {has or 'none'}")
     if session.loaded.model.task is Task.GENERATION:
+        if subgroups:
+            raise CallError(f"{session.loaded.model.name} generates images, of which there are no subgroups")
         return _generation(session, dataset, split, features, device, samples, seed, progress)
+    for column in subgroups:
+        by_column(rows, column)  # what is no column is said before the model is asked
     session, looks = watched(session)
     answered = answer(session, rows, progress)
     if not len(answered):

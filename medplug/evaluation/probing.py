@@ -191,6 +191,7 @@ def _guessed(found: Iterable[Probe]) -> Iterable[str]:
                 f"the label can be guessed from the border of the image (macro AUC {reached.value:.2f} on the "
                 f"{one.split} rows): look for markers, masks, collimation"
             )
+            return
 
 
 def _not_above(found: Iterable[Probe], figures: Sequence[Figure]) -> Iterable[str]:

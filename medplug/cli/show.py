@@ -42,6 +42,10 @@ def command(model: Path, as_json: bool) -> None:
             f"{trained.steps} steps of {trained.batch_size} on {counts} (seed {trained.seed}, {trained.device}, "
             f"{trained.precision}); stopped: {trained.stopped}; best at step {trained.best_step}",
         )
+        if trained.duplicates_dropped:
+            rows.add_row("left out", f"{trained.duplicates_dropped} rows whose images stand in a later split")
+        for leak in trained.leaks:
+            rows.add_row("known to be wrong", leak, style="red")
     if card.calibration is not None:
         calibration = card.calibration
         rows.add_row(

@@ -52,12 +52,13 @@ class Probe(_Part, frozen=True):
 
 
 class Subgroup(_Part, frozen=True):
-    """The figures of the rows where `by` is `group`; none where they are fewer than ten."""
+    """The figures of the rows where `by` is `group`; none where they are fewer than ten. `counts` is by label."""
 
     by: str
     group: str
     rows: int
     patients: int | None
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
     figures: tuple[Figure, ...] = ()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ..dataset import Dataset
@@ -20,6 +21,8 @@ MAIN = ("accuracy", "balanced accuracy", "macro AUC", "AUROC", "sensitivity", "s
 """The figures that a group has, where its task has them."""
 
 _LESS_IS_BETTER = ("MAE",)
+_OF_LABELS = ("balanced accuracy", "macro AUC", "AUROC", "sensitivity", "specificity")
+_FEW = 5  # rows of a label that such a figure's interval needs to mean something
 _MOST_VALUES = 20  # of a column of words; more are names, not groups
 _NUMBERS = 8  # different numbers from which on a column is cut into quarters
 _QUARTERS = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
@@ -86,42 +89,50 @@ def measured(
             here = np.flatnonzero(grouping.member == place)
             if len(here):
                 people = len(np.unique(clusters[here])) if patients else None
-                figures = _figures(tally, clusters, here, resamples, seed) if len(here) >= SMALL else ()
-                found.append(Subgroup(by=grouping.by, group=name, rows=len(here), patients=people, figures=figures))
+                group = Subgroup(by=grouping.by, group=name, rows=len(here), patients=people)
+                found.append(_measured(group, tally, here, clusters[here], resamples, seed))
     return tuple(found)
 
 
 def worse(groups: Iterable[Subgroup], whole: Sequence[Figure]) -> tuple[str, ...]:
-    """Return a warning for each figure of a group whose whole interval is on the worse side of all rows' value."""
+    """Return a warning for each group of which a figure's whole interval is on the worse side of all rows' value.
+
+    Figures of labels count only where the group has a few rows of each label.
+    """
     values = {(figure.name, figure.label): figure.value for figure in whole}
     found = []
     for group in groups:
+        few = min(group.counts.values(), default=_FEW) < _FEW
+        told = []
         for one in group.figures:
             value = values.get((one.name, one.label))
-            if value is None or one.low is None or one.high is None:
+            if value is None or one.low is None or one.high is None or (few and one.name in _OF_LABELS):
                 continue
             if (one.low > value) if one.name in _LESS_IS_BETTER else (one.high < value):
-                found.append(
-                    f"{one.name}{f' of {one.label}' if one.label else ''} is worse where {group.by} is {group.group}: "
-                    f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f}) in {group.rows} rows, {value:.3f} in all"
-                )
+                name = one.name if one.label is None else f"{one.name} of {one.label}"
+                told.append(f"{name} {one.value:.3f} ({one.low:.3f} to {one.high:.3f}; in all rows {value:.3f})")
+        if told:
+            found.append(f"worse where {group.by} is {group.group}: {', '.join(told)}, in {group.rows} rows")
     return tuple(found)
 
 
-def _figures(
-    tally: Tally, clusters: NDArray[np.int64], here: NDArray[np.intp], resamples: int, seed: int
-) -> tuple[Figure, ...]:
+def _measured(
+    group: Subgroup, tally: Tally, here: NDArray[np.intp], clusters: NDArray[np.int64], resamples: int, seed: int
+) -> Subgroup:
+    if group.rows < SMALL:
+        return group
     assert tally.part is not None  # every tally of an evaluation can be parted
     own = tally.part(here)
 
     def statistics(weights: Floats) -> dict[Key, Floats]:
         return {key: value for key, value in own.statistics(weights).items() if _main(key)}
 
-    found = estimate(statistics, clusters[here], resamples, seed)
-    return tuple(
+    found = estimate(statistics, clusters, resamples, seed)
+    figures = (
         Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
         for (name, label), one in found.items()
     )
+    return replace(group, counts=own.counts, figures=tuple(figures))
 
 
 def _main(key: Key) -> bool:

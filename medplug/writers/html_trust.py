@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from ..figures import Evaluation, Figure, Probe, Subgroup
+from ..figures import Evaluation, Figure, Probe
 from .html_page import Section, fill
 
 Cell = TypeVar("Cell")
@@ -71,7 +71,7 @@ def _subgroups(evaluation: Evaluation, line: Callable[[Figure], Cell]) -> list[S
     people = any(group.patients is not None for group in groups)
     rows = [_Row("All rows", evaluation.rows, evaluation.patients, _cells(names, whole, line), strong=True)]
     for group in groups:
-        bad = any(_words(group) in warning for warning in evaluation.warnings)
+        bad = any(f"where {group.by} is {group.group}:" in warning for warning in evaluation.warnings)
         cells = _cells(names, group.figures, line)
         rows.append(_Row(f"{group.by}: {group.group}", group.rows, group.patients, cells, bad=bad))
     body = fill(
@@ -86,10 +86,6 @@ def _subgroups(evaluation: Evaluation, line: Callable[[Figure], Cell]) -> list[S
         ),
     )
     return [Section("Subgroups", body)]
-
-
-def _words(group: Subgroup) -> str:
-    return f"where {group.by} is {group.group}:"
 
 
 def _seen(probe: Probe) -> str:

@@ -54,9 +54,25 @@ def test_a_group_that_is_worse_than_all_stands_in_red():
 
     found = evaluated(worse_in(stated, truth, site == "b"), truth, {"site": site}, subgroups=["site"])
 
-    [accuracy] = [one for one in found.warnings if one.startswith("accuracy is worse where")]
-    assert accuracy.startswith("accuracy is worse where site is b: 0.000 (0.000 to 0.000) in 30 rows, ")
+    [warning] = [one for one in found.warnings if one.startswith("worse where site is b")]
+    assert "accuracy 0.000 (0.000 to 0.000; in all rows 0." in warning
+    assert "macro AUC " in warning
+    assert warning.endswith(", in 30 rows")
     assert not any("site is a" in one or "site is c" in one for one in found.warnings)
+
+
+def test_a_group_with_hardly_a_row_of_a_label_is_not_called_worse_for_it():
+    stated, truth = three()
+    site = np.where(truth == 0, "a", "b")
+    site[np.flatnonzero(truth == 1)[:3]] = "a"
+
+    found = evaluated(worse_in(stated, truth, (site == "a") & (truth == 1)), truth, {"site": site}, subgroups=["site"])
+
+    [group] = [one for one in found.subgroups if one.group == "a"]
+    assert group.counts == {"a": int((truth == 0).sum()), "b": 3, "c": 0}
+    balanced = next(one for one in group.figures if one.name == "balanced accuracy")
+    assert balanced.high < found.figure("balanced accuracy").value
+    assert not any("site is a" in one for one in found.warnings)
 
 
 def test_a_column_of_many_numbers_is_cut_into_quarters_and_one_of_few_is_not():
@@ -98,7 +114,7 @@ def test_without_columns_groups_are_made_by_brightness_and_sharpness():
     found = evaluated(pixels, truth)
 
     assert [(one.by, one.rows) for one in found.subgroups] == [("brightness", 30)] * 4 + [("sharpness", 30)] * 4
-    assert any(one.startswith("accuracy is worse where brightness is lowest quarter") for one in found.warnings)
+    assert any(one.startswith("worse where brightness is lowest quarter") for one in found.warnings)
     sharp = [one for one in found.subgroups if one.by == "sharpness"]
     assert sharp[3].figures[0].value > sharp[0].figures[0].value
 

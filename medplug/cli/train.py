@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from .columns import comma, data_options, take
+from .columns import comma, data_options, settings, take
 from .common import describe_thresholds, device_option, err, output_option, overwrite_option
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -27,16 +27,6 @@ class _Duration(click.ParamType[float]):
         return float(match[1]) * _UNITS[match[2]]
 
 
-def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    settings = {}
-    for value in values:
-        key, equals, text = value.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{value!r}: write key=value")
-        settings[key.strip()] = text.strip()
-    return settings
-
-
 @click.command("train")
 @click.argument("plugin")
 @click.argument("data")
@@ -49,7 +39,7 @@ def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str,
     "--set",
     "options",
     multiple=True,
-    callback=_settings,
+    callback=settings,
     metavar="KEY=VALUE",
     help="One of the model's options, or of the recipe's as recipe.KEY; repeatable.",
 )

@@ -191,24 +191,25 @@ def _print(measured: tuple[Measured, ...], wanted: tuple[Goal, ...]) -> bool:
 
     missed = False
     for one in measured:
-        out.print(f"\n{tables.heading(one)}")
+        out.print(tables.heading(one))
         for line in tables.describe(one):
             out.print(f"  {line}")
         _rows(tables.columns(one), tables.figure_rows(one))
         if one.margins:
-            _rows(tables.MARGIN_COLUMNS, tables.margin_rows(one))
+            _rows(tables.margin_columns(one), tables.margin_rows(one))
         judged = goals.judge(one, wanted)
         if judged:
             _rows(tables.GOAL_COLUMNS, tables.goal_rows(judged))
             missed |= any(each.verdict == "missed" for each in judged)
         for note in one.notes:
-            out.print(f"  note: {note}")
+            out.print(f"note: {note}")
+        out.print()
     by_plugin: dict[str, list[Measured]] = {}
     for one in measured:
         by_plugin.setdefault(one.plugin, []).append(one)
     for plugin, variants in by_plugin.items():
         if len(variants) > 1:
-            out.print(f"\n{plugin}: means, and in brackets the differences to the first, paired by patient")
+            out.print(f"{plugin}: means, and in brackets the differences to the first, paired by patient")
             _rows(*tables.side_by_side(variants))
     return missed
 
@@ -216,7 +217,7 @@ def _print(measured: tuple[Measured, ...], wanted: tuple[Goal, ...]) -> bool:
 def _rows(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     made = table(*heads)
     for cells in rows:
-        red = any(cell in ("MISSED", "NOT BEATEN") or cell.endswith("NOT BEATEN") for cell in cells)
+        red = any(cell.endswith(("MISSED", "NOT BEATEN")) for cell in cells)
         made.add_row(*cells, style="red" if red else "")
     out.print()
     out.print(made)

@@ -81,12 +81,12 @@ def summary(name: str, seeds: Sequence[int], numbers: Floats) -> Summary | None:
     points, drawn, spread = points[known], drawn[known], numbers[known, :, 0]
     count = len(points)
     if drawn.shape[1]:
-        low, high = _percentiles(_with_seeds(drawn))
+        low, high = _percentiles(_with_seeds(drawn), points.mean())
         covers = "patients and seeds" if count > 1 else "patients"
     else:
         low, high = _student(points)
         covers = "seeds" if low is not None else ""
-    each = [_percentiles(one) for one in drawn] if drawn.shape[1] else [(None, None)] * count
+    each = [_percentiles(*one) for one in zip(drawn, points)] if drawn.shape[1] else [(None, None)] * count
     return Summary(
         figure=name,
         value=float(points.mean()),
@@ -128,11 +128,17 @@ def _student(points: Floats) -> tuple[float | None, float | None]:
     return float(points.mean()) - half, float(points.mean()) + half
 
 
-def _percentiles(drawn: Floats) -> tuple[float | None, float | None]:
+def _percentiles(drawn: Floats, point: float) -> tuple[float | None, float | None]:
+    """Return the percentiles of the draws, moved so that their mean is the point.
+
+    A draw takes rows twice, and so has a larger calibration error than the rows have: by that alone no goal is missed.
+    """
     finite = drawn[np.isfinite(drawn)]
     if len(finite) < max(1, _LEAST * len(drawn)):
         return None, None
-    low, high = np.percentile(finite, [2.5, 97.5])
+    low, high = np.percentile(finite, [2.5, 97.5]) - (finite.mean() - point)
+    if finite.min() >= 0:  # what cannot be negative has no interval that says it could
+        low = max(low, 0.0)
     return float(low), float(high)
 
 

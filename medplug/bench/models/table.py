@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .goals import GOALS, Goal, Judged, judge, verdict
-from .report import Measured, Summary
+from .report import Measured, Summary, margin_name
 
 COLUMNS = ("figure", "mean", "95 % interval", "sd of seeds", "sd of folds")
-MARGIN_COLUMNS = ("figure above that of a baseline", "difference", "95 % interval", "")
 GOAL_COLUMNS = ("goal", "wanted", "found", "95 % interval", "", "quick baseline")
 
+_ABOVE = 1e-9  # to be equal is not to be better
 _BEATEN = {"reached": "beaten", "missed": "NOT BEATEN", "not decided": "not decided", "not measured": "not measured"}
 
 
@@ -61,12 +61,26 @@ def figure_rows(measured: Measured) -> list[tuple[str, ...]]:
     ]
 
 
+def margin_columns(measured: Measured) -> tuple[str, ...]:
+    """Return the heads of a run's table of differences to the baselines."""
+    return ("above that of", *(baseline.name for baseline in measured.baselines))
+
+
 def margin_rows(measured: Measured) -> list[tuple[str, ...]]:
-    """Return the differences to the baselines, and whether each is beaten."""
-    return [
-        (one.figure, f"{one.value:+.3f}", interval(one, sign=True), _BEATEN[verdict(one, 1e-9)])
-        for one in measured.margins
-    ]
+    """Return by how much each figure lies above that of each baseline, and whether that one is beaten."""
+    rows = []
+    for figure in measured.figures:
+        found = [measured.find(margin_name(figure.figure, baseline.name)) for baseline in measured.baselines]
+        if any(found):
+            rows.append((figure.figure, *map(_margin, found)))
+    return rows
+
+
+def _margin(one: Summary | None) -> str:
+    if one is None:
+        return ""
+    ends = "" if one.low is None or one.high is None else f" ({one.low:+.3f} to {one.high:+.3f})"
+    return f"{one.value:+.3f}{ends} {_BEATEN[verdict(one, _ABOVE)]}"
 
 
 def goal_rows(judged: Iterable[Judged]) -> list[tuple[str, ...]]:
@@ -114,18 +128,22 @@ def markdown(runs: Sequence[Measured], goals: Sequence[Goal] = GOALS) -> str:
     if not runs:
         return "No final run has been logged.\n"
     parts = [_every(runs)]
-    newest = {(run.dataset, run.plugin): run for run in runs}
-    for run in newest.values():
+    for run in newest(runs):
         parts.append(f"## {run.plugin} on {run.dataset}")
         parts.append("\n".join(f"- {line}" for line in describe(run)))
         parts.append(_table(columns(run), figure_rows(run)))
         if run.margins:
-            parts.append(_table(MARGIN_COLUMNS, margin_rows(run)))
+            parts.append(_table(margin_columns(run), margin_rows(run)))
         judged = judge(run, goals)
         if judged:
             parts.append(_table(GOAL_COLUMNS, goal_rows(judged)))
         parts.append(_seeds(run))
     return "\n\n".join(parts) + "\n"
+
+
+def newest(runs: Sequence[Measured]) -> list[Measured]:
+    """Return the last run of each data set and plugin."""
+    return list({(run.dataset, run.plugin): run for run in runs}.values())
 
 
 def _every(runs: Sequence[Measured]) -> str:

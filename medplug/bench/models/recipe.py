@@ -48,16 +48,15 @@ def resolve(
     dataset = load(data, options, task=found.task, unit=unit_of(found, settings))
     fitted = fit(found, dataset, settings, options, normal)
     model = fitted.model
-    plain: dict[str, Any] = msgspec.to_builtins(
-        {
-            "plugin": f"{found.qualified} {model.version}",
-            "options": model.options,
-            "recipe": fitted.recipe,
-            "augmentation": model.augmentation(),
-            "preprocessing": to_plain(model.preprocessing()),
-            "normal": fitted.normal,
-        }
-    )
+    made = {
+        "plugin": f"{found.qualified} {model.version}",
+        "options": model.options,
+        "recipe": fitted.recipe,
+        "augmentation": model.augmentation(),
+        "preprocessing": to_plain(model.preprocessing()),
+        "normal": fitted.normal,
+    }
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))  # as the log gives it back
     return plain
 
 

@@ -6,7 +6,8 @@ from scipy.optimize import minimize_scalar
 from told import ToldClass, ToldScore, dataset_of
 
 from medplug.errors import CallError
-from medplug.evaluation.operating_fit import fit_operating, fit_temperature, logits, tempered, youden
+from medplug.evaluation.operating_fit import fit_operating, fit_temperature, logits, tempered
+from medplug.evaluation.youden import youden
 from medplug.model import Labels
 from medplug.model_folder import Calibration, fresh
 from medplug.operating import ANOMALOUS, operate

@@ -56,7 +56,7 @@ def accuracy_at(sure: Floats, right: Floats, weights: Floats) -> dict[Key, Float
     for coverage in COVERAGES:
         place = (reached < coverage * reached[:, -1:] - 1e-9).sum(axis=1)
         rows = np.arange(len(weights))
-        found[f"accuracy at {coverage:.0%} coverage", None] = hits[rows, place] / reached[rows, place]
+        found[f"accuracy at {coverage * 100:.0f} % coverage", None] = hits[rows, place] / reached[rows, place]
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,11 +23,14 @@ from ..session import Session
 from .answered import Answered, Progress, anomalous_rows, answer, normal_of, targets_in_order
 from .bootstrap import estimate
 from .classification_tally import exclusive, independent
+from .drift import drift
 from .generation_figures import distances
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
 from .operating_fit import fit_operating
+from .questions import questions
 from .tally import Tally
+from .alarms import warnings_of
 
 __all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "lies_at", "store_metrics", "to_metrics", "write"]
 
@@ -45,13 +48,15 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
     samples: int | None = None,
+    prevalence: Mapping[str, float] | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate a model on the rows of one split, exactly as in service: refusals, calibration and thresholds included.
 
     `data` and each of `data_options` default to what the model was trained on; other data without a split is test rows
     throughout. `features` names the classifier in whose
-    features `samples` images of a generator are compared with real ones. The figures' names stand in
+    features `samples` images of a generator are compared with real ones. `prevalence` says, by label, for which
+    prevalence predictive values are told. The figures' names stand in
     `classification_tally`, `measurement_tally` and `generation_figures`. Raises `CallError`.
     """
     if resamples < 0:
@@ -70,6 +75,9 @@ def evaluate(
     answered, tally = _tally(session.loaded, answered, rows, dataset)
     cluster = np.arange(len(answered)) if rows.patients is None else _numbered(rows.patients[answered.rows])
     found = estimate(tally.statistics, cluster, resamples, seed)
+    loaded = session.loaded
+    asked = questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded))
+    drifts, predictive = drift(loaded, asked, cluster, prevalence or {}, resamples, seed)
     return Evaluation(
         task=session.loaded.model.task.value,
         split=split,
@@ -91,6 +99,9 @@ def evaluate(
         curves=tally.curves,
         worst=tally.worst,
         notes=(*_notes(session.loaded, dataset, split, answered.refused), *_on_intervals(rows, cluster), *tally.notes),
+        warnings=warnings_of(found, drifts),
+        drift=drifts,
+        predictive=predictive,
     )
 
 

@@ -109,6 +109,8 @@ def _answer(prediction: Any) -> str:
     if isinstance(prediction, Classification):
         ranked = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:3]
         words = ", ".join(f"{name} {probability:.2f}" for name, probability in ranked)
+        if prediction.abstained:
+            return f"abstained, not sure enough: {words}"
         if prediction.positive is None:
             return words
         return f"{words}; at its threshold: {', '.join(prediction.positive) or 'none'}"
@@ -152,4 +154,7 @@ def describe_thresholds(card: Card) -> list[str]:
             if rate is not None
         )
         lines.append(f"{one.label} from {one.value:.4g} ({one.how} on {one.rows} {one.split} rows{rates})")
+    more = len(set(card.operating_points) - set(card.thresholds))
+    if more:
+        lines.append(f"{more} more operating points are stored: see `medplug operate`")
     return lines

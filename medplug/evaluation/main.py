@@ -20,6 +20,7 @@ from ..model import Model, Task
 from ..model_folder import LoadedModel, Metric, read_card, write_card, write_whole
 from ..result import Refused, Rejected, Result
 from ..session import Session
+from .alarms import warnings_of
 from .answered import Answered, Progress, anomalous_rows, answer, normal_of, targets_in_order
 from .bootstrap import estimate
 from .classification_tally import exclusive, independent
@@ -30,7 +31,6 @@ from .measurement_tally import anomaly, regression, segmentation
 from .operating_fit import fit_operating
 from .questions import questions
 from .tally import Tally
-from .alarms import warnings_of
 
 __all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "lies_at", "store_metrics", "to_metrics", "write"]
 
@@ -72,7 +72,7 @@ def evaluate(
     answered = answer(session, rows, progress)
     if not len(answered):
         raise CallError(f"the model refused every {split} row: {_why(answered.refused)}")
-    answered, tally = _tally(session.loaded, answered, rows, dataset)
+    answered, tally = tally_of(session.loaded, answered, rows, dataset)
     cluster = np.arange(len(answered)) if rows.patients is None else _numbered(rows.patients[answered.rows])
     found = estimate(tally.statistics, cluster, resamples, seed)
     loaded = session.loaded
@@ -142,7 +142,8 @@ def store_metrics(folder: str | Path, evaluation: Evaluation) -> None:
     write_card(Path(folder), with_fields(card, metrics=kept + to_metrics(evaluation)))
 
 
-def _tally(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Dataset) -> tuple[Answered, Tally]:
+def tally_of(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Dataset) -> tuple[Answered, Tally]:
+    """Return the answers to the rows whose truth is known, and their tally; `CallError` where none is known."""
     task, labels = loaded.model.task, loaded.labels
     if task is Task.ANOMALY:
         normal = normal_of(loaded)

@@ -22,7 +22,9 @@ def operating_sections(evaluation: Evaluation) -> tuple[Section, ...]:
             "How often a positive, and how often a negative answer at the threshold in force is right: it depends on "
             "how many of those examined have the finding."
         )
-        values = [(one, written(one.positive), written(one.negative), _prevalence(one)) for one in evaluation.predictive]
+        values = [
+            (one, written(one.positive), written(one.negative), _prevalence(one)) for one in evaluation.predictive
+        ]
         made.append(Section("Predictive values", fill("predictive.html", rows=values), lead))
     return tuple(made)
 

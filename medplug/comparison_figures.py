@@ -47,7 +47,7 @@ class McNemar(_Part, frozen=True):
 
 
 class Comparison(_Part, frozen=True):
-    """Two models on the same `rows` of one split. Intervals are those of whole patients when `clustered_by` is given."""
+    """Two models on the same `rows` of one split; intervals are of whole patients when `clustered_by` is given."""
 
     task: str
     split: str

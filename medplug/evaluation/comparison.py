@@ -72,7 +72,8 @@ def compare(
     if not found:
         raise CallError("there is no figure to compare: nothing is known of the rows that both models answer")
     right_a, right_b = right(first, one, rows), right(second, other, rows)
-    seen = [learned(loaded, f"model {name}", dataset, rows) for name, loaded in (("A", first), ("B", second))]
+    where = None if isinstance(data, Dataset) else data
+    seen = [learned(loaded, f"model {name}", dataset, rows, where) for name, loaded in (("A", first), ("B", second))]
     return Comparison(
         task=first.model.task.value,
         split=split,

@@ -19,21 +19,24 @@ class Learned:
     notes: tuple[str, ...] = ()
 
 
-def learned(loaded: LoadedModel, who: str, dataset: Dataset, rows: Dataset) -> Learned:
-    """Compare the evaluated `rows` of a dataset with the train rows of a model, which is called `who` in words."""
+def learned(loaded: LoadedModel, who: str, dataset: Dataset, rows: Dataset, data: str | Path | None = None) -> Learned:
+    """Compare the evaluated `rows` of a dataset with the train rows of a model, which is called `who` in words.
+
+    `data` is where the dataset was read from: other data shares rows when it lies there too.
+    """
     record = None if loaded.card is None else loaded.card.training
     if record is None:
         return Learned(notes=(f"{who} does not say what it was trained on: it may have learned these rows",))
     if record.data_sha256 == dataset.sha256:
         return _same(who, rows)
-    if record.data is None or not Path(record.data).exists():
+    if data is None or record.data is None or not Path(record.data).exists():
         return Learned(notes=(f"{who} was trained on other data that is not here: it may have learned these rows",))
     try:
         own = dataset_of(loaded)
     except MedplugError as error:
         return Learned(notes=(f"the data that {who} was trained on cannot be read ({error}): it may hold these rows",))
-    known = {_place(case.reference.source) for case in own.of("train").cases}
-    met = sum(_place(case.reference.source) in known for case in rows.cases)
+    known = {case.reference for case in own.of("train").cases}
+    met = sum(case.reference in known for case in rows.cases) if _home(data) == _home(record.data) else 0
     changed = () if own.sha256 == record.data_sha256 else (f"the data that {who} was trained on has changed since",)
     if not met:
         return Learned(notes=changed)
@@ -49,7 +52,7 @@ def _same(who: str, rows: Dataset) -> Learned:
     return Learned()
 
 
-def _place(source: str) -> str:
-    """The file that a source names, the same however it is written."""
-    path = Path(source)
-    return str(path.resolve()) if path.exists() else source
+def _home(data: str | Path) -> Path:
+    """The folder that the names of rows start from."""
+    path = Path(data).resolve()
+    return path if path.is_dir() else path.parent

@@ -28,7 +28,7 @@ def _figures(made: Comparison) -> Section:
         made=made,
         rows=[(one, _strip(one, reach or 1.0)) for one in made.differences],
         models=[(name, path, _weights(one)) for name, path, one in _models(made)],
-        interval=f"95 % intervals of the difference, from {count(made.resamples)} bootstrap draws {by}, the same for both.",
+        interval=f"95 % intervals of the difference, from {count(made.resamples)} bootstrap draws {by} for both.",
     )
     return Section("A and B on the same rows", body, f"{count(made.rows)} rows{who} of the {made.split} split.")
 

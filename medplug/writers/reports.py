@@ -10,6 +10,7 @@ from ..comparison_figures import Comparison
 from ..figures import Evaluation, HistoryPoint
 from ..model_folder import Card, LoadedModel, checked_preprocessing
 from ..session import Answer
+from .html_card import card_section
 from .html_comparison import comparison_sections
 from .html_evaluation import evaluation_sections, history_section
 from .html_model import card_sections
@@ -51,6 +52,7 @@ def training_sections(
         history_section(history, best),
         *samples,
         *(evaluation_sections(evaluation, cases) if evaluation else ()),
+        card_section(card),
         *card_sections(card, checked_preprocessing(card, folder)),
     )
 

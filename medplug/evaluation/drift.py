@@ -12,7 +12,7 @@ from ..errors import CallError
 from ..model_folder import LoadedModel, Threshold
 from ..operating_figures import Drift, Predictive, Rate
 from .bootstrap import Estimate, estimate
-from .operating_points import promised
+from .operating_points import promised, wilson
 from .questions import Question
 from .scores import Floats
 
@@ -81,7 +81,7 @@ def drift(
     drifts, values = [], []
     for index, one in enumerate(points):
         in_force = forced.get(one.point.label) == one.point
-        promise = promised(one.point)
+        promise, question = promised(one.point), by_label[one.point.label]
         drifts.append(
             Drift(
                 label=one.point.label,
@@ -90,8 +90,8 @@ def drift(
                 in_force=in_force,
                 promised_sensitivity=promise[0],
                 promised_specificity=promise[1],
-                sensitivity=_rate(found.get((index, "sensitivity"))),
-                specificity=_rate(found.get((index, "specificity"))),
+                sensitivity=_rate(found.get((index, "sensitivity")), question.units(question.positive)),
+                specificity=_rate(found.get((index, "specificity")), question.units(~question.positive)),
             )
         )
         values += [
@@ -131,5 +131,11 @@ def _part(above: Floats, below: Floats) -> Floats:
     return quotient
 
 
-def _rate(found: Estimate | None) -> Rate | None:
-    return None if found is None else Rate(value=found.value, low=found.low, high=found.high)
+def _rate(found: Estimate | None, units: int = 0) -> Rate | None:
+    """A rate with its interval; of `units` rows or patients that all agree, whose draws say nothing, Wilson's."""
+    if found is None:
+        return None
+    low, high = found.low, found.high
+    if units and low is not None and found.value in (0.0, 1.0):
+        low, high = wilson(round(found.value) * units, units)
+    return Rate(value=found.value, low=low, high=high)

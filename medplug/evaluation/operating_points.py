@@ -171,4 +171,4 @@ def wilson(hits: int, rows: int) -> tuple[float, float]:
     share_, weight = hits / rows, z * z / rows
     middle = (share_ + weight / 2) / (1 + weight)
     half = z / (1 + weight) * math.sqrt(share_ * (1 - share_) / rows + weight / (4 * rows))
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return 0.0 if hits == 0 else middle - half, 1.0 if hits == rows else middle + half  # exact, not nearly

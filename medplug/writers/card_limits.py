@@ -89,8 +89,8 @@ def _figures(card: Card) -> Iterator[str]:
         yield "It was not measured on test rows: how good it is, is not known."
     elif tested:
         yield (
-            "Its figures are those of test rows of the data that it was trained on: nothing stored shows that they hold "
-            "for images from elsewhere."
+            "Its figures are those of test rows of the data that it was trained on: nothing stored shows that they "
+            "hold for images from elsewhere."
         )
     values = {metric.name: metric.value for metric in tested}
     if values.get("accuracy", 1.0) <= values.get("majority accuracy", 0.0):
@@ -98,7 +98,7 @@ def _figures(card: Card) -> Iterator[str]:
     if card.thresholds:
         yield (
             "What its thresholds promise holds for images like the validation rows and may not hold for others: "
-            "`medplug evaluate` says what became of it."
+            "medplug evaluate says what became of it."
         )
 
 

@@ -30,10 +30,10 @@ def operating_sections(evaluation: Evaluation) -> tuple[Section, ...]:
 
 
 def written(rate: Rate | None) -> str:
-    """Write a rate with its interval as percentages; nothing where there is none."""
+    """Write a rate with its interval as percentages, which do not break; nothing where there is none."""
     if rate is None:
         return ""
-    between = "" if rate.low is None or rate.high is None else f" ({100 * rate.low:.1f} to {100 * rate.high:.1f})"
+    between = "" if rate.low is None or rate.high is None else f" ({100 * rate.low:.1f}\u2013{100 * rate.high:.1f})"
     return f"{100 * rate.value:.1f} %{between}"
 
 

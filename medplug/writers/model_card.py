@@ -127,7 +127,7 @@ def _counts(training: TrainingRecord | None) -> Table | None:
 
 def _measured(card: Card) -> Iterator[str]:
     if not card.metrics:
-        yield "It has not been measured: `medplug evaluate` does."
+        yield "It has not been measured: medplug evaluate does."
         return
     yield "Each figure with its 95 % interval, and the rows that it was measured on."
 
@@ -159,7 +159,7 @@ def _operating(card: Card) -> Iterator[str]:
         yield "It has no threshold."
     if card.abstention is not None:
         limit = card.abstention
-        state = "It abstains" if limit.in_force else "It can abstain (`run --abstain`)"
+        state = "It abstains" if limit.in_force else "It can abstain (medplug run --abstain)"
         yield (
             f"{state} below a confidence of {limit.confidence:.3f}, which {100 * limit.coverage:.3g} % of "
             f"{limit.rows} {limit.split} rows reached."

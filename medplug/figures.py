@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from .operating_figures import Drift, Predictive
 from .result import ModelReference
 
 
@@ -22,7 +23,11 @@ class Figure(_Part, frozen=True):
 
 
 class Curve(_Part, frozen=True):
-    """Points of a plot: "roc" (x = 1 - specificity, y = sensitivity) or "calibration" (x = stated, y = observed)."""
+    """Points of a plot.
+
+    "roc" (x = 1 - specificity, y = sensitivity), "calibration" (x = stated, y = observed) or "coverage" (x = the most
+    sure part of the rows, y = its accuracy).
+    """
 
     kind: str
     label: str | None
@@ -44,6 +49,7 @@ class Evaluation(_Part, frozen=True):
 
     Intervals are bootstrap percentiles over `resamples` draws, of whole patients when `clustered_by` names their
     column. `confusion[i][j]` counts rows of label i that were answered j. `worst` lists the most confident errors.
+    `warnings` stand in red: what makes the figures or the model worthless. `drift` is what operating points do here.
     """
 
     task: str
@@ -63,6 +69,9 @@ class Evaluation(_Part, frozen=True):
     curves: tuple[Curve, ...] = ()
     worst: tuple[Scored, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    drift: tuple[Drift, ...] = ()
+    predictive: tuple[Predictive, ...] = ()
 
     def figure(self, name: str, label: str | None = None) -> Figure:
         """Return one figure; `KeyError` when it was not computed."""

@@ -179,6 +179,8 @@ def save(
         training=training,
         calibration=loaded.calibration,
         thresholds=loaded.thresholds,
+        operating_points=loaded.operating_points,
+        abstention=loaded.abstention,
         metrics=metrics,
     )
     write_card(path, card)

@@ -39,13 +39,15 @@ class Classification(_Struct, frozen=True, tag="classification"):
 
     They sum to 1 when `exclusive`; otherwise each label has its own. `label` is the most probable one of
     exclusive labels. `positive` lists the labels whose probability reaches the model folder's threshold; it is
-    None as long as the model has no thresholds.
+    None as long as the model has no thresholds. Where the model abstains from what it is not sure of, `abstained` says
+    whether it did: then there are probabilities, and neither `label` nor `positive`. None where it never abstains.
     """
 
     probabilities: dict[str, float]
     exclusive: bool = True
     label: str | None = None
     positive: tuple[str, ...] | None = None
+    abstained: bool | None = None
 
 
 class Anomaly(_Struct, frozen=True, tag="anomaly"):

@@ -13,6 +13,7 @@ from .case import Case, CaseReference
 from .errors import CallError, PreprocessingError, WriterError
 from .model import InputContract, Task
 from .model_folder import LoadedModel
+from .operating import abstaining
 from .pipeline import Pipeline, as_refusal
 from .plugins import Host, discover
 from .result import Refused, Rejected, Skipped
@@ -57,6 +58,7 @@ def run(
     *,
     write: Sequence[str] = ("json", "html"),
     explanations: bool | str = False,
+    abstain: bool = False,
     device: str = "auto",
     batch_size: int = 16,
     overwrite: bool = False,
@@ -67,10 +69,13 @@ def run(
 ) -> Summary:
     """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`.
 
-    What `select` does not want is skipped. `tilt` says what becomes of a series that is tilted, or has uneven gaps.
+    What `select` does not want is skipped. `abstain` puts the model's abstention in force (`operating.abstaining`).
+    `tilt` says what becomes of a series that is tilted, or has uneven gaps.
     `on_read` is told how many files are read, of how many.
     """
     host = discover()
+    if abstain:
+        model = abstaining(model if isinstance(model, LoadedModel) else model_folder.load(model))
     session = Session(model, device, batch_size)
     _check_explained(
         _writers(host, write, session.loaded.model.name, session.loaded.model.task),

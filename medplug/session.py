@@ -257,7 +257,7 @@ class Session:
         outcomes = [
             outcome
             if isinstance(outcome, Refused)
-            else operate(outcome, self.loaded.calibration, self.loaded.thresholds)
+            else operate(outcome, self.loaded.calibration, self.loaded.thresholds, self.loaded.abstention)
             for outcome in (checked(prediction, model) for prediction in decoded)
         ]
         wanted = asked.explanations

@@ -13,6 +13,8 @@ _COMMANDS = {
     "show": ("show", "A model's card: labels, contract, preprocessing, metrics, thresholds."),
     "train": ("train", "Train a plugin's model on labelled images."),
     "evaluate": ("evaluate", "Measure a model on held-out rows, with intervals."),
+    "operate": ("operate", "Show a model's operating points, or put another in force."),
+    "compare": ("compare", "Tell whether one model is better than another, on the same rows."),
     "run": ("run", "Answer images: JSON, a report, files beside the study."),
     "send": ("send", "Send DICOM to a PACS, by C-STORE or STOW-RS."),
     "listen": ("listen", "Take studies from a PACS, answer them, and send the results."),

@@ -11,7 +11,8 @@ from rich.progress import Progress
 
 from ..figures import Evaluation
 from .columns import data_options, take
-from .common import device_option, err, json_option, out, output_option, print_json, table
+from .common import device_option, err, json_option, out, output_option, print_json, rates, table
+from .operating_tables import print_operating
 
 
 @click.command("evaluate")
@@ -29,6 +30,13 @@ from .common import device_option, err, json_option, out, output_option, print_j
 @click.option("--samples", type=click.IntRange(min=2), help="For a generator: how many images to make.")
 @click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Bootstrap draws.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--prevalence",
+    multiple=True,
+    callback=rates,
+    metavar="LABEL=RATE",
+    help="Tell predictive values for this prevalence, pneumonia=0.05 for instance; repeatable.",
+)
 @data_options
 @output_option(
     False,
@@ -94,5 +102,8 @@ def _print(made: Evaluation) -> None:
         for label, counts in zip(made.labels, made.confusion):
             rows.add_row(label, *map(str, counts))
         out.print(rows)
+    print_operating(made)
+    for warning in made.warnings:
+        out.print(f"warning: {warning}", style="bold red", markup=False)
     for note in made.notes:
         out.print(f"note: {note}", markup=False)

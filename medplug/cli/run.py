@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 )
 @click.option("--explain", is_flag=True, help="Add a map of where the model looked.")
 @click.option("--label", metavar="LABEL", help="With --explain: the label to explain, instead of the model's answer.")
+@click.option("--abstain", is_flag=True, help="Withhold the answers that the model is least sure of.")
 @click.option(
     "--select",
     "selected",
@@ -61,6 +62,7 @@ def command(
     write: str,
     explain: bool,
     label: str | None,
+    abstain: bool,
     selected: tuple[str, ...],
     tilt: Tilt,
     dry_run: bool,
@@ -112,6 +114,7 @@ def command(
             output,
             write=writers,
             explanations=explanations,
+            abstain=abstain,
             device=device,
             batch_size=batch_size,
             overwrite=overwrite,

@@ -45,6 +45,20 @@ class _Duration(click.ParamType[float]):
 )
 @click.option("--budget", type=_Duration(), metavar="TIME", help="Train for about this long: 90s, 10m, 1.5h.")
 @click.option("--steps", type=click.IntRange(min=1), help="Train for this many steps.")
+@click.option(
+    "--operate",
+    "aim",
+    metavar="AIM",
+    default="youden",
+    show_default=True,
+    help="What thresholds are for: youden, sensitivity=0.95 or specificity=0.9.",
+)
+@click.option(
+    "--coverage",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    metavar="PART",
+    help="Fit a limit to abstain below, which this part of the validation rows reaches; `run --abstain` uses it.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--resume", is_flag=True, help="Go on where an earlier training into DIR stopped.")
 @device_option

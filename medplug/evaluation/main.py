@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,16 @@ from ..model import Model, Task
 from ..model_folder import LoadedModel, Metric, read_card, write_card, write_whole
 from ..result import Refused, Rejected, Result
 from ..session import Session
+from .alarms import warnings_of
 from .answered import Answered, Progress, anomalous_rows, answer, normal_of, targets_in_order
 from .bootstrap import estimate
 from .classification_tally import exclusive, independent
+from .drift import drift
 from .generation_figures import distances
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
 from .operating_fit import fit_operating
+from .questions import questions
 from .tally import Tally
 
 __all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "lies_at", "store_metrics", "to_metrics", "write"]
@@ -45,13 +48,15 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
     samples: int | None = None,
+    prevalence: Mapping[str, float] | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate a model on the rows of one split, exactly as in service: refusals, calibration and thresholds included.
 
     `data` and each of `data_options` default to what the model was trained on; other data without a split is test rows
     throughout. `features` names the classifier in whose
-    features `samples` images of a generator are compared with real ones. The figures' names stand in
+    features `samples` images of a generator are compared with real ones. `prevalence` says, by label, for which
+    prevalence predictive values are told. The figures' names stand in
     `classification_tally`, `measurement_tally` and `generation_figures`. Raises `CallError`.
     """
     if resamples < 0:
@@ -67,9 +72,12 @@ def evaluate(
     answered = answer(session, rows, progress)
     if not len(answered):
         raise CallError(f"the model refused every {split} row: {_why(answered.refused)}")
-    answered, tally = _tally(session.loaded, answered, rows, dataset)
+    answered, tally = tally_of(session.loaded, answered, rows, dataset)
     cluster = np.arange(len(answered)) if rows.patients is None else _numbered(rows.patients[answered.rows])
     found = estimate(tally.statistics, cluster, resamples, seed)
+    loaded = session.loaded
+    asked = questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded))
+    drifts, predictive = drift(loaded, asked, cluster, prevalence or {}, resamples, seed)
     return Evaluation(
         task=session.loaded.model.task.value,
         split=split,
@@ -91,6 +99,9 @@ def evaluate(
         curves=tally.curves,
         worst=tally.worst,
         notes=(*_notes(session.loaded, dataset, split, answered.refused), *_on_intervals(rows, cluster), *tally.notes),
+        warnings=warnings_of(found, drifts),
+        drift=drifts,
+        predictive=predictive,
     )
 
 
@@ -131,7 +142,8 @@ def store_metrics(folder: str | Path, evaluation: Evaluation) -> None:
     write_card(Path(folder), with_fields(card, metrics=kept + to_metrics(evaluation)))
 
 
-def _tally(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Dataset) -> tuple[Answered, Tally]:
+def tally_of(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Dataset) -> tuple[Answered, Tally]:
+    """Return the answers to the rows whose truth is known, and their tally; `CallError` where none is known."""
     task, labels = loaded.model.task, loaded.labels
     if task is Task.ANOMALY:
         normal = normal_of(loaded)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -18,9 +19,11 @@ from .. import devices, golden, model_folder
 from ..case import CaseReference
 from ..dataset import DataOptions, load
 from ..errors import CallError, PluginError, TrainingError
+from ..evaluation.coverage import checked_coverage
 from ..evaluation.operating_fit import fit_operating
+from ..evaluation.operating_points import aim_of
 from ..figures import HistoryPoint
-from ..model import Trainable
+from ..model import Task, Trainable
 from ..model_folder import CARD, GOLDEN, WEIGHTS, Card, LoadedModel, TrainingRecord
 from ..preprocessing import from_plain
 from ..result import Rejected
@@ -64,20 +67,25 @@ def train(
     resume: bool = False,
     overwrite: bool = False,
     device: str = "auto",
+    aim: str = "youden",
+    coverage: float | None = None,
     progress: Report = lambda _: None,
 ) -> Trained:
     """Train an installed model on labelled data and write its model folder.
 
     `options` are the model's own, and the recipe's as `recipe.batch_size`. `budget` is in seconds. An anomaly model
     learns the rows with the label `normal` alone. `resume` goes on where a training into `output` stopped, with the
-    same weights in the end as if it had not. After Ctrl-C the best so far is written. Raises `CallError` when the call
-    is wrong and `TrainingError` when the data is, or when a loss is not finite any more: then the last good is written.
+    same weights in the end as if it had not. `aim`, "specificity=0.9" for instance, says which operating points are in
+    force, and `coverage` fits an abstention: see `fit_operating`. After Ctrl-C the best so far is written. Raises
+    `CallError` when the call is wrong and `TrainingError` when the data is, or when a loss is not finite any more: then
+    the last good is written.
     """
     began, output = time.monotonic(), Path(output)
     if budget is not None and steps is not None:
         raise CallError("a training is bounded by steps or by a budget of time, not by both")
     if (steps is not None and steps < 1) or (budget is not None and not budget > 0):
         raise CallError(f"a training of {steps or 0} steps and {budget or 0} seconds: want at least one of one")
+    choose = partial(fit_operating, aim=aim_of(aim), coverage=None if coverage is None else checked_coverage(coverage))
     chosen = devices.choose(device)
     offer = offer_of(plugin)
     settings = dict(options or {})
@@ -100,7 +108,7 @@ def train(
         _clear(output)
     if budget is not None and measure:
         trainer.measure(Budget(budget, began))
-    return _run(trainer, data, data_options, progress)
+    return _run(trainer, data, data_options, progress, choose)
 
 
 def _output(output: Path, resume: bool, overwrite: bool) -> State | None:
@@ -147,7 +155,13 @@ def _loaded(fitted: Fitted, network: nn.Module) -> LoadedModel:
     )
 
 
-def _run(trainer: Trainer, data: str | Path, data_options: DataOptions, progress: Report) -> Trained:
+def _run(
+    trainer: Trainer,
+    data: str | Path,
+    data_options: DataOptions,
+    progress: Report,
+    choose: Callable[..., LoadedModel],
+) -> Trained:
     failed: NotFiniteError | None = None
     with interruptible() as interrupted:
         try:
@@ -157,7 +171,7 @@ def _run(trainer: Trainer, data: str | Path, data_options: DataOptions, progress
             step, weights = trainer.weights()
             if not step or not all(bool(one.isfinite().all()) for one in weights.values()):
                 raise TrainingError(f"{error}; no good weights came before it. Lower the learning rate") from error
-        trained = _finish(trainer, stopped, data, data_options, progress)
+        trained = _finish(trainer, stopped, data, data_options, progress, choose)
     if failed is not None:
         raise TrainingError(
             f"{failed}; the last good weights, of step {step}, are in {trained.path}. Lower the learning rate"
@@ -165,7 +179,14 @@ def _run(trainer: Trainer, data: str | Path, data_options: DataOptions, progress
     return trained
 
 
-def _finish(trainer: Trainer, stopped: str, data: str | Path, data_options: DataOptions, progress: Report) -> Trained:
+def _finish(
+    trainer: Trainer,
+    stopped: str,
+    data: str | Path,
+    data_options: DataOptions,
+    progress: Report,
+    choose: Callable[..., LoadedModel],
+) -> Trained:
     """Fit the operating points of the best weights and write the model folder."""
     fitted, loop = trainer.fitted, trainer.loop
     notes = [*fitted.notes, *trainer.notes]
@@ -174,7 +195,7 @@ def _finish(trainer: Trainer, stopped: str, data: str | Path, data_options: Data
     loaded = _loaded(fitted, loop.average)
     if len(fitted.validation):
         progress(TrainingProgress("operating points", loop.step, loop.steps))
-        loaded = fit_operating(loaded, fitted.validation, str(trainer.device), normal=fitted.normal, say=notes.append)
+        loaded = choose(loaded, fitted.validation, str(trainer.device), normal=fitted.normal, say=notes.append)
     else:
         notes.append("no validation rows: the last weights are kept, without calibration or thresholds")
     progress(TrainingProgress("saving", loop.step, loop.steps))
@@ -219,4 +240,5 @@ def _record(
         patient_column=data_options.patient,
         split_column=dataset.split_column,
         mask_column=data_options.mask,
+        counts=fitted.train.counts() if fitted.model.task in (Task.CLASSIFICATION, Task.ANOMALY) else {},
     )

@@ -25,6 +25,7 @@ PICTURES = 100
 PICTURE_BYTES = 24_000_000
 ROWS = 5_000
 """How many lines each table has at most."""
+_ABSTAINED = "(abstained)"
 _SINGLES = 24
 
 
@@ -104,7 +105,9 @@ class RunSections:
     def _tally(self, result: Result) -> None:
         outcome = result.prediction
         if isinstance(outcome, Classification):
-            if outcome.exclusive:
+            if outcome.abstained:
+                self._found[_ABSTAINED] += 1
+            elif outcome.exclusive:
                 self._found[most_probable(outcome)] += 1
             else:
                 self._found.update(outcome.positive or ())
@@ -129,6 +132,7 @@ class RunSections:
             for name, values in list(self._numbers.items())[:4]
         ]
         names = list(self._loaded.labels.names) or sorted(self._found)
+        names += [_ABSTAINED] if _ABSTAINED in self._found and _ABSTAINED not in names else []
         answered = self._counts["answered"]
         body = fill(
             "summary.html",

@@ -127,10 +127,10 @@ def _asked(
     from ..bench.models import log as logs
     from ..bench.models.main import Asked
     from ..bench.models.rows import read
-    from ..bench.models.sets import KNOWN
+    from ..bench.models.sets import KNOWN, foreign
     from ..dataset import DataOptions
 
-    known = KNOWN.get(dataset)
+    known, others = KNOWN.get(dataset), {}
     if known is None:
         if not Path(dataset).exists():
             raise click.UsageError(f"{dataset} is no file and no data set that is known: {', '.join(KNOWN)}")
@@ -143,12 +143,14 @@ def _asked(
         rows, name = read(known.find(root), known.options), known.name
         normal = normal or known.normal
         log = log or logs.default()
+        others = foreign(root)
     return Asked(
         dataset=name,
         rows=rows,
         variants=variants,
         seeds=range(seeds),
         normal=normal,
+        foreign=others,
         output=output or Path(f"bench-{Path(name).stem}"),
         log=log,
         **more,

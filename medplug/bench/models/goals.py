@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from ...errors import CallError
+from . import trust
 from .figures import SPECIFICITY_ERROR
 from .report import Measured, Summary, margin_name
 
@@ -50,6 +51,8 @@ def _of_classifier(dataset: str) -> tuple[Goal, ...]:
     return (
         Goal(dataset=dataset, plugin="cnn", figure="ECE", value=0.02, lower=True, quick=0.027),
         Goal(dataset=dataset, plugin="cnn", figure=SPECIFICITY_ERROR, value=0.10, lower=True, quick=0.27),
+        Goal(dataset=dataset, plugin="cnn", figure=trust.HIT, value=0.90, quick=0.75),
+        Goal(dataset=dataset, plugin="cnn", figure=trust.WORST, value=0.97, quick=0.91),
     )
 
 
@@ -66,6 +69,8 @@ GOALS: tuple[Goal, ...] = (
     Goal(dataset="cxr-kermany", plugin="cnn", figure="macro AUC", value=0.97),
     Goal(dataset="cxr-kermany", plugin="cnn", figure="balanced accuracy", value=0.88),
     *_of_classifier("cxr-kermany"),
+    Goal(dataset="cxr-kermany", plugin="cnn", figure=trust.FOREIGN, value=0.95),
+    Goal(dataset="cxr-kermany", plugin="cnn", figure=trust.OWN, value=0.10, lower=True),
     Goal(dataset="cxr-nih", plugin="cnn", figure="macro AUC", value=0.93),
     *_of_classifier("cxr-nih"),
 )

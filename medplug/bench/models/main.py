@@ -27,6 +27,7 @@ from .report import Baseline, How, Measured, Summary, margin_name
 from .rows import Numbers, Rows
 from .summary import Scored, Values, summarise, summary, values
 from .trial import Trial
+from .trust import Foreign
 
 RESAMPLES = 1000
 
@@ -36,7 +37,8 @@ class Asked:
     """What is to be measured: data under a name, variants of plugins, seeds, and how.
 
     `normal` is the label that an anomaly model learns, `features` the model folder of the classifier that judges a
-    generator (without one, the first classifier of the same run does). Everything is written below `output`; a final
+    generator (without one, the first classifier of the same final run does), `foreign` are images of other kinds, at
+    which a final run's models should stop. Everything is written below `output`; a final
     run goes to `log` too, a second time only if `again`.
     """
 
@@ -51,6 +53,7 @@ class Asked:
     again: bool = False
     normal: str | None = None
     features: Path | None = None
+    foreign: Foreign = field(default_factory=dict)
     device: str = "auto"
 
 
@@ -216,6 +219,7 @@ class _Bench:
                 fold=fold.number,
                 device=asked.device,
                 features=asked.features or self.classifier,
+                foreign=asked.foreign if asked.final else {},
                 keep=asked.final,
                 report=lambda now: self.report(Step(self.done, wanted, words, now)),
             )

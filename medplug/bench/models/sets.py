@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,26 @@ class KnownSet:
                 "Restore it, or name the file itself: under the set's name figures of other data would mislead"
             )
         return file
+
+
+_FOREIGN = (
+    ("COVID radiographs", "cxr-covid-ccby/manifest.csv", None),
+    ("mammograms", "dicom-files/manifest.csv", "MG"),
+    ("CT slices", "dicom-series/manifest.csv", "CT"),
+)
+"""Kinds of images that no known set holds: a name, a table, and the modality of its rows that count."""
+
+
+def foreign(root: Path) -> dict[str, tuple[Path, ...]]:
+    """Return the files of each foreign kind below the folder of test data; kinds that are not there are left out."""
+    found = {}
+    for kind, path, modality in _FOREIGN:
+        if not (root / path).is_file():
+            continue
+        with (root / path).open(newline="", encoding="utf-8") as stream:
+            rows = [row for row in csv.DictReader(stream) if modality in (None, row.get("modality"))]
+        found[kind] = tuple((root / path).parent / row["file"] for row in rows)
+    return {kind: files for kind, files in found.items() if files}
 
 
 KNOWN = {

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,9 @@ from ...model_folder import LoadedModel, Threshold, write_whole
 from ...session import Session
 from ...training import TrainingProgress, train
 from ...training.checkpoint import FOLDER
-from . import figures
+from . import figures, trust
 from .summary import Scored
+from .trust import Foreign
 
 RECORD = "trial.json"
 SPECIFICITY = "specificity 0.90"
@@ -91,16 +93,18 @@ def run(
     fold: int,
     device: str,
     features: Path | None,
+    foreign: Foreign,
     keep: bool,
     report: Report,
 ) -> Trial:
     """Train, answer the rows called "test" in `data`, and keep the record; the model folder too, if `keep`.
 
-    `features` is the classifier that a generator is judged by. A training that was interrupted raises
-    `KeyboardInterrupt` and leaves no record.
+    `features` is the classifier that a generator is judged by, `foreign` are images that a model should stop at. The
+    time is that of the training. A training that was interrupted raises `KeyboardInterrupt` and leaves no record.
     """
     cpu, wall = _cpu_seconds(), time.monotonic()
     model = folder / "model"
+    choice: dict[str, Any] = {"duplicates": "drop"} if "duplicates" in signature(train).parameters else {}
     trained = train(
         plugin,
         data,
@@ -111,23 +115,25 @@ def run(
         seed=seed,
         device=device,
         overwrite=model.exists(),
+        **choice,
         progress=report,
     )
     record = trained.card.training
     assert record is not None  # training writes it
     if record.stopped == "interrupted":
         raise KeyboardInterrupt
+    cpu, wall = _cpu_seconds() - cpu, time.monotonic() - wall
     report(TrainingProgress("validating", record.steps, record.steps))
     session = Session(model, device)
     made = Trial(
         seed=seed,
         fold=fold,
-        **_answers(session, device, features, seed),
+        **_answers(session, device, features, foreign, seed),
         steps=record.steps,
         device=session.provenance.device,
         notes=trained.notes,
-        cpu_seconds=_cpu_seconds() - cpu,
-        wall_seconds=time.monotonic() - wall,
+        cpu_seconds=cpu,
+        wall_seconds=wall,
     )
     shutil.rmtree(model / FOLDER, ignore_errors=True)
     if not keep:
@@ -136,7 +142,7 @@ def run(
     return made
 
 
-def _answers(session: Session, device: str, features: Path | None, seed: int) -> dict[str, Any]:
+def _answers(session: Session, device: str, features: Path | None, foreign: Foreign, seed: int) -> dict[str, Any]:
     loaded = session.loaded
     dataset = dataset_of(loaded)
     if loaded.model.task is Task.GENERATION:
@@ -155,6 +161,7 @@ def _answers(session: Session, device: str, features: Path | None, seed: int) ->
         "names": loaded.labels.names if loaded.model.task is Task.CLASSIFICATION else (),
         "numbers": tuple(map(tuple, answered.numbers.tolist())),
         "promised": _promised(loaded),
+        "whole": {**trust.stopping(session, rows, foreign), **trust.pointing(session, rows, seed)},
         "refused": len(answered.refused),
     }
 

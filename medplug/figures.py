@@ -44,12 +44,35 @@ class Scored(_Part, frozen=True):
     score: float
 
 
+class Probe(_Part, frozen=True):
+    """What a trivial model reached that looks at `kind` alone, having learned from `rows` train rows.
+
+    On the rows of `split`; on train rows each was told by a probe that had learned from other patients' rows.
+    """
+
+    kind: str
+    split: str
+    rows: int
+    figures: tuple[Figure, ...]
+
+
+class Subgroup(_Part, frozen=True):
+    """The figures of the rows where `by` is `group`; none where they are fewer than ten."""
+
+    by: str
+    group: str
+    rows: int
+    patients: int | None
+    figures: tuple[Figure, ...] = ()
+
+
 class Evaluation(_Part, frozen=True):
     """How a model did on the rows of one split.
 
     Intervals are bootstrap percentiles over `resamples` draws, of whole patients when `clustered_by` names their
     column. `confusion[i][j]` counts rows of label i that were answered j. `worst` lists the most confident errors.
-    `warnings` stand in red: what makes the figures or the model worthless. `drift` is what operating points do here.
+    `warnings`, shown in red, say why the figures may not be what they seem; `notes` say what else is to be known.
+    `drift` is what operating points do here.
     """
 
     task: str
@@ -72,6 +95,8 @@ class Evaluation(_Part, frozen=True):
     warnings: tuple[str, ...] = ()
     drift: tuple[Drift, ...] = ()
     predictive: tuple[Predictive, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    subgroups: tuple[Subgroup, ...] = ()
 
     def figure(self, name: str, label: str | None = None) -> Figure:
         """Return one figure; `KeyError` when it was not computed."""

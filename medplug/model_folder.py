@@ -116,7 +116,8 @@ class TrainingRecord(_Part, frozen=True):
     """How the weights were made.
 
     `data` and the columns of its table are as they were given: where `evaluate` looks when it is told no other.
-    `counts` are the train rows of each label; empty where they were not counted.
+    `counts` are the train rows of each label; empty where they were not counted. `leaks` says what is known to be wrong
+    with the rows, `duplicates_dropped` how many were left out since a later split has their images too.
     """
 
     data_sha256: str
@@ -137,6 +138,8 @@ class TrainingRecord(_Part, frozen=True):
     split_column: str | None = None
     mask_column: str | None = None
     counts: dict[str, int] = msgspec.field(default_factory=dict)
+    leaks: tuple[str, ...] = ()
+    duplicates_dropped: int = 0
 
 
 class Card(_Part, frozen=True):

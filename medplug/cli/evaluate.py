@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.progress import Progress
+from rich.table import Table
 
-from ..figures import Evaluation
+from ..figures import Evaluation, Figure
 from .columns import data_options, take
 from .common import device_option, err, json_option, out, output_option, print_json, rates, table
 from .operating_tables import print_operating
@@ -36,6 +38,19 @@ from .operating_tables import print_operating
     callback=rates,
     metavar="LABEL=RATE",
     help="Tell predictive values for this prevalence, pneumonia=0.05 for instance; repeatable.",
+)
+@click.option(
+    "--subgroup",
+    "subgroups",
+    multiple=True,
+    metavar="COLUMN",
+    help="Figures by this column's values too; repeatable.  [default: by brightness and sharpness]",
+)
+@click.option(
+    "--probes/--no-probes",
+    default=True,
+    show_default=True,
+    help="Train trivial models on the train rows, to compare with.",
 )
 @data_options
 @output_option(
@@ -93,8 +108,7 @@ def _print(made: Evaluation) -> None:
     out.print(f"{made.rows} {made.split} rows{clustered}, {made.refused} refused", markup=False)
     rows = table("", "", "value", "95 % interval")
     for figure in made.figures:
-        interval = "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"
-        rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", interval)
+        rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", _interval(figure))
     out.print(rows)
     if made.confusion:
         out.print()
@@ -103,7 +117,33 @@ def _print(made: Evaluation) -> None:
             rows.add_row(label, *map(str, counts))
         out.print(rows)
     print_operating(made)
+    if made.probes:
+        out.print()
+        rows = table("trivial models", "on", "", "value", "95 % interval")
+        for probe in made.probes:
+            _add(rows, (probe.kind, probe.split), probe.figures)
+        out.print(rows)
+    if made.subgroups:
+        out.print()
+        rows = table("subgroup", "rows", "", "value", "95 % interval")
+        for group in made.subgroups:
+            _add(rows, (f"{group.by}: {group.group}", str(group.rows)), group.figures)
+        out.print(rows)
     for warning in made.warnings:
-        out.print(f"warning: {warning}", style="bold red", markup=False)
+        out.print(f"warning: {warning}", markup=False, style="bold red")
     for note in made.notes:
         out.print(f"note: {note}", markup=False)
+
+
+def _add(rows: Table, begin: tuple[str, ...], figures: Sequence[Figure]) -> None:
+    """A line for each figure, what they are of in the first alone."""
+    if not figures:
+        rows.add_row(*begin)
+    for figure in figures:
+        name = figure.name if figure.label is None else f"{figure.name} ({figure.label})"
+        rows.add_row(*begin, name, f"{figure.value:.3f}", _interval(figure))
+        begin = ("",) * len(begin)
+
+
+def _interval(figure: Figure) -> str:
+    return "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"

@@ -43,6 +43,13 @@ class _Duration(click.ParamType[float]):
     metavar="KEY=VALUE",
     help="One of the model's options, or of the recipe's as recipe.KEY; repeatable.",
 )
+@click.option(
+    "--duplicates",
+    type=click.Choice(["refuse", "drop", "keep"]),
+    default="refuse",
+    show_default=True,
+    help="Images that stand in two splits: stop, leave them out of the earlier one, or go on and say so.",
+)
 @click.option("--budget", type=_Duration(), metavar="TIME", help="Train for about this long: 90s, 10m, 1.5h.")
 @click.option("--steps", type=click.IntRange(min=1), help="Train for this many steps.")
 @click.option(
@@ -86,10 +93,9 @@ def command(ctx: click.Context, /, plugin: str, data: str, output: Path, **argum
 
         def show(now: TrainingProgress) -> None:
             losses = "  ".join(f"{name} {value:.4g}" for name, value in now.losses.items())
-            step = f"{now.step}/{now.steps or '?'}" if now.step else ""
-            progress.update(
-                bar, description=now.phase, completed=now.step, total=now.steps, shown=f"{step}  {losses}".strip()
-            )
+            done, total = now.images or (now.step, now.steps)
+            step = f"{done}/{total or '?'}" if done else ""
+            progress.update(bar, description=now.phase, completed=done, total=total, shown=f"{step}  {losses}".strip())
 
         trained = train(plugin, data, output, data_options=columns, progress=show, **arguments)
     report = training_report(trained.path, trained.card, trained.history)

@@ -150,7 +150,7 @@ def load(
     patients, patient_column = _patients(read, options, data)
     made = _split(read, options, data, targets, patients, seed)
     if patients is not None:
-        splits.refuse_spanning(made.splits, patients)
+        splits.refuse_spanning(made.splits, patients, [case.reference.source for case in read.cases])
     sha256, order_sha256 = hashes(data, read.cases, targets, patients, made.splits, options.mask)
     if learned is not None and made.made and sha256 != learned:
         made = _Made(np.full(len(read.cases), "test"), None, "no split column: every row is measured", made=False)
@@ -316,7 +316,7 @@ def _split(
     if "train" in given and "val" not in given:
         train = np.flatnonzero(given == "train")
         if patients is not None:
-            splits.refuse_spanning(given, patients)
+            splits.refuse_spanning(given, patients, [case.reference.source for case in read.cases])
         carved = splits.make([strata[row] for row in train], [groups[row] for row in train], seed, splits.CARVED)
         given[train] = carved
         read.notes.append(f"no validation rows: 15 % of the train rows were set aside by {by} from seed {seed}")

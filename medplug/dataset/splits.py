@@ -64,15 +64,18 @@ def make(
     return np.array([split_of[group] for group in groups], dtype=np.str_)
 
 
-def refuse_spanning(splits: NDArray[np.str_], patients: NDArray[np.str_]) -> None:
-    """Raise `TrainingError`, with the names, when a patient has rows in several splits."""
-    seen: dict[str, set[str]] = defaultdict(set)
-    for patient, split in zip(patients.tolist(), splits.tolist()):
-        seen[patient].add(split)
+def refuse_spanning(splits: NDArray[np.str_], patients: NDArray[np.str_], rows: Sequence[str]) -> None:
+    """Raise `TrainingError` when a patient has rows in several splits; it names them, and of `rows` one a split."""
+    seen: dict[str, dict[str, str]] = defaultdict(dict)
+    for patient, split, row in zip(patients.tolist(), splits.tolist(), rows):
+        seen[patient].setdefault(split, row)
     spanning = sorted(patient for patient, found in seen.items() if len(found) > 1)
     if spanning:
-        named = ", ".join(f"{patient!r} ({' and '.join(sorted(seen[patient]))})" for patient in spanning[:10])
-        more = f" and {len(spanning) - 10} more" if len(spanning) > 10 else ""
+        named = "; ".join(
+            f"{patient!r} ({', '.join(f'{split}: {row}' for split, row in sorted(seen[patient].items()))})"
+            for patient in spanning[:10]
+        )
+        more = f"; and {len(spanning) - 10} more" if len(spanning) > 10 else ""
         raise TrainingError(
             f"{len(spanning)} patients have rows in several splits, so what is measured would flatter: {named}{more}. "
             "Give each patient one split, or take the split column away and one is made by patient"

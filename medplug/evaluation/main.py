@@ -26,10 +26,13 @@ from .bootstrap import estimate
 from .classification_tally import exclusive, independent
 from .drift import drift
 from .generation_figures import distances
+from .looks import watched
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
 from .operating_fit import fit_operating
+from .probing import Evaluated, Probed, probe, truth_of
 from .questions import questions
+from .subgroups import by_column, by_looks, measured, worse
 from .tally import Tally
 
 __all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "lies_at", "store_metrics", "to_metrics", "write"]
@@ -49,14 +52,17 @@ def evaluate(
     seed: int = 0,
     samples: int | None = None,
     prevalence: Mapping[str, float] | None = None,
+    subgroups: Sequence[str] = (),
+    probes: bool = True,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Evaluate a model on the rows of one split, exactly as in service: refusals, calibration and thresholds included.
 
     `data` and each of `data_options` default to what the model was trained on; other data without a split is test rows
-    throughout. `features` names the classifier in whose
-    features `samples` images of a generator are compared with real ones. `prevalence` says, by label, for which
-    prevalence predictive values are told. The figures' names stand in
+    throughout. `features` names the classifier in whose features `samples` images of a generator are compared with real
+    ones. `subgroups` names columns by whose values there are figures too, brightness and sharpness without any;
+    `probes` trains trivial models on the train rows, to compare with. `prevalence` says, by label, for which prevalence
+    predictive values are told. The figures' names stand in
     `classification_tally`, `measurement_tally` and `generation_figures`. Raises `CallError`.
     """
     if resamples < 0:
@@ -68,7 +74,12 @@ def evaluate(
         has = ", ".join(f"{count} {name}" for name, count in dataset.rows().items())
         raise CallError(f"the data has no {split} rows; it has {has or 'none'}")
     if session.loaded.model.task is Task.GENERATION:
+        if subgroups:
+            raise CallError(f"{session.loaded.model.name} generates images, of which there are no subgroups")
         return _generation(session, dataset, split, features, device, samples, seed, progress)
+    for column in subgroups:
+        by_column(rows, column)  # what is no column is said before the model is asked
+    session, looks = watched(session)
     answered = answer(session, rows, progress)
     if not len(answered):
         raise CallError(f"the model refused every {split} row: {_why(answered.refused)}")
@@ -78,6 +89,17 @@ def evaluate(
     loaded = session.loaded
     asked = questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded))
     drifts, predictive = drift(loaded, asked, cluster, prevalence or {}, resamples, seed)
+    figures = tuple(
+        Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
+        for (name, label), one in found.items()
+    )
+    scored = rows.take(answered.rows)
+    seen = [looks[case.reference] for case in scored.cases]
+    groupings = [by_column(scored, column) for column in subgroups] or by_looks(seen)
+    groups = measured(groupings, tally, cluster, rows.patients is not None, resamples, seed)
+    truth = truth_of(session, scored) if probes else None
+    evaluated = None if truth is None else Evaluated(seen, truth, cluster, split, resamples, seed)
+    probed = Probed() if evaluated is None else probe(session, dataset, evaluated, figures)
     return Evaluation(
         task=session.loaded.model.task.value,
         split=split,
@@ -86,10 +108,7 @@ def evaluate(
         data_sha256=dataset.sha256,
         plan_id=session.loaded.preprocessing.plan_id,
         model=session.loaded.reference,
-        figures=tuple(
-            Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
-            for (name, label), one in found.items()
-        ),
+        figures=figures,
         resamples=resamples,
         clustered_by=None if rows.patients is None else rows.patient_column or "patient",
         patients=None if rows.patients is None else len(np.unique(cluster)),
@@ -98,10 +117,22 @@ def evaluate(
         confusion=tally.confusion,
         curves=tally.curves,
         worst=tally.worst,
-        notes=(*_notes(session.loaded, dataset, split, answered.refused), *_on_intervals(rows, cluster), *tally.notes),
-        warnings=warnings_of(found, drifts),
+        notes=(
+            *_notes(session.loaded, dataset, split, answered.refused),
+            *_on_intervals(rows, cluster),
+            *tally.notes,
+            *probed.notes,
+        ),
+        warnings=(
+            *_leaks(session.loaded),
+            *warnings_of(found, drifts),
+            *probed.warnings,
+            *worse(groups, figures),
+        ),
         drift=drifts,
         predictive=predictive,
+        probes=probed.probes,
+        subgroups=groups,
     )
 
 
@@ -149,7 +180,12 @@ def tally_of(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Da
         normal = normal_of(loaded)
         anomalous = None if normal is None else anomalous_rows(rows, normal)[answered.rows]
         truth = rows.targets[answered.rows]
-        return answered, anomaly(answered, truth, anomalous, rows.labels, loaded.thresholds)
+
+        def scored(some: Answered, kept: NDArray[np.intp]) -> Tally:
+            different = None if anomalous is None else anomalous[kept]
+            return anomaly(some, truth[kept], different, rows.labels, loaded.thresholds)
+
+        return _known(answered, np.ones(len(answered), np.bool_), scored)
     if task is Task.SEGMENTATION:
         return _known(answered, np.isfinite(answered.numbers).all(axis=1), lambda some, _: segmentation(some))
     truth = targets_in_order(rows, labels)[answered.rows]
@@ -171,16 +207,24 @@ def _known(
     kept = np.flatnonzero(known)
     if not len(kept):
         raise CallError("nothing is known of any row that the model answered: name the label or mask column")
-    some = replace(
-        answered,
-        numbers=answered.numbers[kept],
-        rows=answered.rows[kept],
-        sources=tuple(answered.sources[row] for row in kept),
-    )
+    some = _part(answered, kept)
     made = tally(some, kept)
     left_out = len(known) - len(kept)
     notes = (f"{left_out} rows without a known truth are left out",) if left_out else ()
-    return some, replace(made, notes=(*notes, *made.notes))
+
+    def part(here: NDArray[np.intp]) -> Tally:
+        return tally(_part(some, here), kept[here])
+
+    return some, replace(made, notes=(*notes, *made.notes), part=part)
+
+
+def _part(answered: Answered, here: NDArray[np.intp]) -> Answered:
+    return replace(
+        answered,
+        numbers=answered.numbers[here],
+        rows=answered.rows[here],
+        sources=tuple(answered.sources[row] for row in here),
+    )
 
 
 def _majority(truth: NDArray[Any]) -> int:
@@ -242,6 +286,11 @@ def _notes(loaded: LoadedModel, dataset: Dataset, split: str, refused: Sequence[
     if unreadable:
         notes.append(f"{len(unreadable)} rows of the data, of any split, could not be read: {_why(unreadable)}")
     return tuple(notes)
+
+
+def _leaks(loaded: LoadedModel) -> tuple[str, ...]:
+    record = None if loaded.card is None else loaded.card.training
+    return () if record is None else tuple(f"training: {leak}" for leak in record.leaks)
 
 
 def _on_intervals(rows: Dataset, cluster: NDArray[np.int64]) -> tuple[str, ...]:

@@ -21,7 +21,10 @@ SMALL = 10
 
 @dataclass(frozen=True, eq=False)
 class Tally:
-    """The outcome of one task. `statistics` maps weights [D, N] of the scored rows to [D] of each figure."""
+    """The outcome of one task. `statistics` maps weights [D, N] of the scored rows to [D] of each figure.
+
+    `part` makes the same of some of the rows alone.
+    """
 
     statistics: Callable[[Floats], dict[Key, Floats]]
     labels: tuple[str, ...] = ()
@@ -30,6 +33,7 @@ class Tally:
     curves: tuple[Curve, ...] = ()
     worst: tuple[Scored, ...] = ()
     notes: tuple[str, ...] = ()
+    part: Callable[[NDArray[np.intp]], Tally] | None = None
 
 
 def across(values: Sequence[Floats]) -> Floats:

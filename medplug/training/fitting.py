@@ -21,7 +21,9 @@ from ..pipeline import Pipeline
 from ..plugins import Offer, discover
 from ..preprocessing import Preprocessing
 from ..result import Refused, Rejected
+from .leaks import Duplicates, without_leaks
 from .pixel_cache import PixelCache
+from .progress import Report, TrainingProgress
 from .settings import lay_over
 
 RECIPE = "recipe."
@@ -34,6 +36,7 @@ class Fitted:
 
     `train` and `val` are what it learns and is judged by: of an anomaly model the normal rows alone. `validation` are
     all validation rows, for operating points. `left_out` are rows that the contract or the preprocessing refused.
+    `leaks` says what is wrong with the rows all the same, `dropped` how many went since a later split has their images.
     """
 
     model: Trainable
@@ -48,6 +51,8 @@ class Fitted:
     normal: str | None
     left_out: tuple[Rejected, ...]
     notes: tuple[str, ...]
+    leaks: tuple[str, ...] = ()
+    dropped: int = 0
 
     @property
     def pipeline(self) -> Pipeline:
@@ -135,13 +140,21 @@ def fit(
     data_options: DataOptions,
     normal: str | None,
     preprocessing: Preprocessing | None = None,
+    duplicates: Duplicates = "refuse",
+    report: Report = lambda _: None,
 ) -> Fitted:
     """Fit a model's options and preprocessing to a dataset; `preprocessing` is given when a training goes on.
 
-    Raises `CallError` for settings that do not fit, `TrainingError` for rows that cannot be learned from.
+    Raises `CallError` for settings that do not fit, `TrainingError` for rows that cannot be learned from, and for
+    images that stand in two splits where `duplicates` does not say what becomes of them.
     """
-    cache = PixelCache()
-    dataset = replace(dataset, cases=tuple(cache.case(case) for case in dataset.cases))
+    cleared = without_leaks(
+        _cached(dataset),
+        duplicates,
+        lambda done, of: report(TrainingProgress("looking for duplicates", images=(done, of))),
+    )
+    dataset = cleared.dataset
+    report(TrainingProgress("fitting"))
     model = _model(offer, dataset, settings)
     contract = _contract(model, data_options)
     own = model.preprocessing()
@@ -174,8 +187,17 @@ def fit(
         dataset=kept,
         normal=normal,
         left_out=tuple(sorting.left_out),
-        notes=tuple(_notes(kept, sorting.left_out)),
+        notes=(*cleared.leaks, *cleared.notes, *_notes(kept, sorting.left_out)),
+        leaks=cleared.leaks,
+        dropped=cleared.dropped,
     )
+
+
+def _cached(dataset: Dataset) -> Dataset:
+    """Rows that remember their pixels; test rows are looked at once."""
+    cache = PixelCache()
+    cases = (case if split == "test" else cache.case(case) for case, split in zip(dataset.cases, dataset.splits))
+    return replace(dataset, cases=tuple(cases))
 
 
 def _options(base: msgspec.Struct, settings: Mapping[str, object], offer: Offer) -> Any:

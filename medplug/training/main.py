@@ -32,6 +32,7 @@ from .budget import Budget
 from .checkpoint import FOLDER, LAST, State
 from .fitting import Fitted, fit, offer_of, unit_of
 from .interrupt import interruptible
+from .leaks import Duplicates
 from .loop import NotFiniteError
 from .progress import Report, TrainingProgress
 from .trainer import HISTORY, Trainer, planned_steps
@@ -61,6 +62,7 @@ def train(
     options: Mapping[str, object] | None = None,
     data_options: DataOptions = DataOptions(),  # noqa: B008  # frozen
     normal: str | None = None,
+    duplicates: Duplicates = "refuse",
     budget: float | None = None,
     steps: int | None = None,
     seed: int = 0,
@@ -74,11 +76,12 @@ def train(
     """Train an installed model on labelled data and write its model folder.
 
     `options` are the model's own, and the recipe's as `recipe.batch_size`. `budget` is in seconds. An anomaly model
-    learns the rows with the label `normal` alone. `resume` goes on where a training into `output` stopped, with the
-    same weights in the end as if it had not. `aim`, "specificity=0.9" for instance, says which operating points are in
-    force, and `coverage` fits an abstention: see `fit_operating`. After Ctrl-C the best so far is written. Raises
-    `CallError` when the call is wrong and `TrainingError` when the data is, or when a loss is not finite any more: then
-    the last good is written.
+    learns the rows with the label `normal` alone. `duplicates` says what becomes of images that stand in two splits,
+    the same pixels or nearly: nothing is trained ("refuse"), the earlier split loses them ("drop"), or they stay, and
+    the card says so ("keep"). `resume` goes on where a training into `output` stopped, with the same weights in the end
+    as if it had not. `aim`, "specificity=0.9" for instance, says which operating points are in force, and `coverage`
+    fits an abstention: see `fit_operating`. After Ctrl-C the best so far is written. Raises `CallError` when the call
+    is wrong and `TrainingError` when the data is, or when a loss is not finite any more: then the last good is written.
     """
     began, output = time.monotonic(), Path(output)
     if budget is not None and steps is not None:
@@ -92,9 +95,8 @@ def train(
     before = _output(output, resume, overwrite)
     progress(TrainingProgress("reading"))
     dataset = load(data, data_options, task=offer.task, seed=seed, unit=unit_of(offer, settings))
-    progress(TrainingProgress("fitting"))
     kept = None if before is None else from_plain(before.preprocessing)
-    fitted = fit(offer, dataset, settings, data_options, normal, kept)
+    fitted = fit(offer, dataset, settings, data_options, normal, kept, duplicates, progress)
     _rehearse(fitted)
     trainer = Trainer(fitted, output, device=chosen, seed=seed, steps=steps or planned_steps(fitted), report=progress)
     measure = budget is not None
@@ -241,4 +243,6 @@ def _record(
         split_column=dataset.split_column,
         mask_column=data_options.mask,
         counts=fitted.train.counts() if fitted.model.task in (Task.CLASSIFICATION, Task.ANOMALY) else {},
+        leaks=fitted.leaks,
+        duplicates_dropped=fitted.dropped,
     )

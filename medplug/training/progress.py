@@ -6,18 +6,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-Phase = Literal["reading", "fitting", "training", "validating", "operating points", "saving"]
+Phase = Literal["reading", "looking for duplicates", "fitting", "training", "validating", "operating points", "saving"]
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """Where a training stands. `steps` is None until a budget has been measured; `losses` are the latest, by name."""
+    """Where a training stands. `steps` is None until a budget has been measured; `losses` are the latest, by name.
+
+    `images` says how many have been looked at, of how many, while it is looking for duplicates.
+    """
 
     phase: Phase
     step: int = 0
     steps: int | None = None
     losses: dict[str, float] = field(default_factory=dict)
     seconds_left: float | None = None
+    images: tuple[int, int] | None = None
 
 
 Report = Callable[[TrainingProgress], None]

@@ -11,6 +11,7 @@ from ..figures import Curve, Evaluation, Figure, HistoryPoint
 from .html_operating import operating_sections
 from .html_page import Section, count, fill, number
 from .html_plots import Axis, lines
+from .html_trust import trust_sections
 from .pictures import Shown, try_show
 
 _UNIT = Axis(0.0, 1.0)
@@ -21,7 +22,7 @@ _OPEN = ("MAE", "RMSE", "log loss")  # no fraction, even where it lies below 1
 
 def evaluation_sections(evaluation: Evaluation, cases: Iterable[Case] = ()) -> tuple[Section, ...]:
     """Return an evaluation's sections; `cases` bring the pictures of the worst errors, by the name of their source."""
-    made = [_figures(evaluation), *operating_sections(evaluation)]
+    made = [_figures(evaluation), *operating_sections(evaluation), *trust_sections(evaluation, _line)]
     if evaluation.confusion:
         made.append(_confusion(evaluation))
     if evaluation.curves:
@@ -97,8 +98,8 @@ def _figures(evaluation: Evaluation) -> Section:
         interval=f"95 % intervals from {count(evaluation.resamples)} bootstrap draws {by}."
         if evaluation.resamples
         else "",
-        notes=evaluation.notes,
         warnings=evaluation.warnings,
+        notes=evaluation.notes,
         hashes=[("Data (SHA-256)", evaluation.data_sha256), ("Plan", evaluation.plan_id)],
     )
     return Section("Evaluation", body, lead)

@@ -196,7 +196,7 @@ def test_patients_that_span_splits_stop_it_and_are_named(tmp_path):
         tmp_path, 40, label=lambda i: i % 2, who=lambda i: f"p{i // 2}", split=lambda i: "test" if i % 2 else "train"
     )
 
-    with pytest.raises(TrainingError, match=r"^20 patients .* 'p0' \(test and train\), .* and 10 more"):
+    with pytest.raises(TrainingError, match=r"^20 patients .* 'p0' \(test: \S+\.png, train: \S+\); .* and 10 more"):
         load(data, DataOptions(patient="who"), task=CLASSES)
 
 

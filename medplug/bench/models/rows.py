@@ -96,7 +96,6 @@ def read(path: Path, options: DataOptions) -> Rows:
     if options.patient is not None:  # a row without a patient stands for itself
         cells = [cell.strip() for cell in table.cells[options.patient]]
         patients = tuple(cell or f"\0{number}" for number, cell in enumerate(cells))
-        splits.refuse_spanning(found, np.array(patients, dtype=np.str_), [f"row {number + 1}" for number in known])
     return Rows(
         path=path,
         options=DataOptions(labels=(label,), patient=options.patient, split=split),

@@ -6,7 +6,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +103,6 @@ def run(
     """
     cpu, wall = _cpu_seconds(), time.monotonic()
     model = folder / "model"
-    choice: dict[str, Any] = {"duplicates": "drop"} if "duplicates" in signature(train).parameters else {}
     trained = train(
         plugin,
         data,
@@ -115,7 +113,7 @@ def run(
         seed=seed,
         device=device,
         overwrite=model.exists(),
-        **choice,
+        duplicates="drop",
         progress=report,
     )
     record = trained.card.training

@@ -10,7 +10,7 @@ from bench.models.parts import write_table
 from medplug.bench.models import log, main, trial
 from medplug.bench.models.recipe import Variant
 from medplug.case import Case
-from medplug.errors import CallError
+from medplug.errors import CallError, TrainingError
 from medplug.evaluation import evaluate
 from medplug.model_folder import read_card
 from medplug.sources import read_labelled
@@ -112,6 +112,16 @@ def test_the_same_final_run_is_refused_before_anything_is_trained_unless_the_log
     main.run(asked(npz, final=True, seeds=(0,), settings={"recipe.steps": "4"}))
 
     assert [run.again for run in log.read(tmp_path / "log.jsonl")] == [False, True, False]
+
+
+def test_a_patient_in_train_and_test_stops_a_final_run(tmp_path, asked):
+    table = write_table(tmp_path, test_files=True)
+    table.write_text(table.read_text().replace("test,64.png,left,P32", "test,64.png,left,P0"))
+
+    with pytest.raises(TrainingError, match="several splits"):
+        main.run(asked(table, final=True))
+
+    assert trained(tmp_path / "out") == {}
 
 
 def test_a_final_run_takes_one_recipe_and_a_log(npz, asked):

@@ -75,6 +75,14 @@ class Metric(_Part, frozen=True):
     rows: int
 
 
+class PretrainedRecord(_Part, frozen=True):
+    """The file that a training started from, by its SHA-256: `loaded` of the network's `tensors` were taken from it."""
+
+    sha256: str
+    loaded: int
+    tensors: int
+
+
 class TrainingRecord(_Part, frozen=True):
     """How the weights were made.
 
@@ -98,6 +106,7 @@ class TrainingRecord(_Part, frozen=True):
     patient_column: str | None = None
     split_column: str | None = None
     mask_column: str | None = None
+    pretrained: PretrainedRecord | None = None
 
 
 class Card(_Part, frozen=True):

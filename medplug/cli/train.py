@@ -56,6 +56,9 @@ def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str,
 @click.option("--budget", type=_Duration(), metavar="TIME", help="Train for about this long: 90s, 10m, 1.5h.")
 @click.option("--steps", type=click.IntRange(min=1), help="Train for this many steps.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--pretrained", metavar="FILE", type=Path, help="Start from a safetensors file or a model folder, where it fits."
+)
 @click.option("--resume", is_flag=True, help="Go on where an earlier training into DIR stopped.")
 @device_option
 @overwrite_option

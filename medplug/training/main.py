@@ -6,7 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from .checkpoint import FOLDER, LAST, State
 from .fitting import Fitted, fit, offer_of, unit_of
 from .interrupt import interruptible
 from .loop import NotFiniteError
+from .pretrained import read as read_pretrained
 from .progress import Report, TrainingProgress
 from .trainer import HISTORY, Trainer, planned_steps
 
@@ -63,13 +64,15 @@ def train(
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
+    pretrained: str | Path | None = None,
     device: str = "auto",
     progress: Report = lambda _: None,
 ) -> Trained:
     """Train an installed model on labelled data and write its model folder.
 
     `options` are the model's own, and the recipe's as `recipe.batch_size`. `budget` is in seconds. An anomaly model
-    learns the rows with the label `normal` alone. `resume` goes on where a training into `output` stopped, with the
+    learns the rows with the label `normal` alone. `pretrained` is a safetensors file, or a model folder, whose tensors
+    the network starts from where they fit. `resume` goes on where a training into `output` stopped, with the
     same weights in the end as if it had not. After Ctrl-C the best so far is written. Raises `CallError` when the call
     is wrong and `TrainingError` when the data is, or when a loss is not finite any more: then the last good is written.
     """
@@ -82,11 +85,12 @@ def train(
     offer = offer_of(plugin)
     settings = dict(options or {})
     before = _output(output, resume, overwrite)
+    start = None if pretrained is None else read_pretrained(pretrained)
     progress(TrainingProgress("reading"))
     dataset = load(data, data_options, task=offer.task, seed=seed, unit=unit_of(offer, settings))
     progress(TrainingProgress("fitting"))
     kept = None if before is None else from_plain(before.preprocessing)
-    fitted = fit(offer, dataset, settings, data_options, normal, kept)
+    fitted = replace(fit(offer, dataset, settings, data_options, normal, kept), pretrained=start)
     _rehearse(fitted)
     trainer = Trainer(fitted, output, device=chosen, seed=seed, steps=steps or planned_steps(fitted), report=progress)
     measure = budget is not None
@@ -219,4 +223,5 @@ def _record(
         patient_column=data_options.patient,
         split_column=dataset.split_column,
         mask_column=data_options.mask,
+        pretrained=trainer.pretrained,
     )

@@ -6,6 +6,7 @@ from medplug_cnn import Cnn, CnnOptions
 from medplug_cnn.views import moved
 
 import medplug
+from medplug.dataset import DataOptions
 
 LABELS = medplug.Labels(names=("a", "b"))
 
@@ -100,3 +101,16 @@ def test_images_are_mirrored_only_where_left_and_right_mean_nothing(parts, modal
 
     assert options.mirror is mirrored
     assert Cnn(options, labels).augmentation().flip == ((1,) if mirrored else ())
+
+
+@pytest.mark.parametrize(("named", "mirrored"), [(("MG",), True), ((), False)])
+def test_what_the_user_names_says_what_the_rows_show(tmp_path, named, mirrored):
+    from learners import write_npz
+
+    options = {"width": 4, "size": 8, "views": 1, "recipe.batch_size": 4}
+    shown = DataOptions(modality=named)
+    trained = medplug.train(
+        "cnn", write_npz(tmp_path / "x.npz"), tmp_path / "m", options=options, data_options=shown, steps=1, device="cpu"
+    )
+
+    assert trained.card.options["mirror"] is mirrored

@@ -40,7 +40,7 @@ _SIDELESS = frozenset({"MG", "OP", "OPT", "OCT", "GM", "SM", "XC"})
 
 
 class CnnOptions(medplug.ModelOptions, frozen=True):
-    """What the network looks like; training fits the first four to the data unless they are set.
+    """What the network looks like; training fits some to the data unless they are set.
 
     `size` is the side of the square or cube that it sees, `channels` how many are given to it: 1 is grey, 3 colour, any
     other number the stored ones. `depth` counts the residual blocks of each stage, `width` the channels of the first.
@@ -62,7 +62,7 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     cutmix: float = 0.3
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
-    views: int = 8
+    views: int = 1
 
     def __post_init__(self) -> None:
         if not 1 <= self.views <= 64:
@@ -93,6 +93,7 @@ class Cnn(medplug.Trainable):
             size=min(longest, limit),
             channels=1 if survey.channels in (1, 3) else survey.channels,
             mirror=_mirrored(survey),
+            views=8 if dims == 2 else 1,
         )
 
     def contract(self) -> medplug.InputContract:

@@ -173,12 +173,16 @@ class Survey:
     """What the training rows look like, for a model that fits its options to them.
 
     `shape` is the median shape of the images, `channels` their most frequent number of channels, `count` how many.
+    `modalities` and `body_parts` are those that the user named for the model, else those that the rows state, and
+    empty where a row states none.
     """
 
     shape: tuple[int, ...]
     channels: int
     count: int
     labels: Labels
+    modalities: frozenset[str] = frozenset()
+    body_parts: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -262,8 +266,18 @@ class Trainable(Model):
     """A model that medplug can train."""
 
     def fit_options(self, survey: Survey) -> Any:
-        """Return the options that suit this data; what the user set by hand is laid over them, before `build`."""
+        """Return the options that suit this data; what the user set by hand is laid over them, before `build`.
+
+        `self.options` holds what the user set, and the defaults of the rest.
+        """
         return self.options
+
+    def adapt_weights(self, network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return pretrained `weights` under the names and in the shapes of `network.state_dict()`.
+
+        The host copies those that fit, before the first step. What fits nowhere may be left as it is.
+        """
+        return weights
 
     def recipe(self) -> Recipe:
         """Return how the host trains it, unless the user says otherwise."""

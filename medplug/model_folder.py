@@ -112,6 +112,14 @@ class Metric(_Part, frozen=True):
     rows: int
 
 
+class PretrainedRecord(_Part, frozen=True):
+    """The file that a training started from, by its SHA-256: `loaded` of the network's `tensors` were taken from it."""
+
+    sha256: str
+    loaded: int
+    tensors: int
+
+
 class TrainingRecord(_Part, frozen=True):
     """How the weights were made.
 
@@ -140,6 +148,7 @@ class TrainingRecord(_Part, frozen=True):
     counts: dict[str, int] = msgspec.field(default_factory=dict)
     leaks: tuple[str, ...] = ()
     duplicates_dropped: int = 0
+    pretrained: PretrainedRecord | None = None
 
 
 class Card(_Part, frozen=True):

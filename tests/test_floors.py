@@ -96,13 +96,13 @@ def breaches(root: Path, floor: dict[str, int]) -> list[str]:
 
 
 def trespasses(folder: Path) -> list[str]:
-    """What a plugin imports beside medplug's public names, torch, the standard library and itself."""
+    """What a plugin imports beside medplug's public names, torch, MONAI, the standard library and itself."""
     found = []
     for file in sorted(folder.rglob("*.py")):
         package = ".".join(file.relative_to(folder.parent).parts[:-1])
         for imported in imports(file, package, for_types=True):
             top = imported.module.partition(".")[0]
-            if top in sys.stdlib_module_names or top in ("torch", folder.name):
+            if top in sys.stdlib_module_names or top in ("torch", "monai", folder.name):
                 continue
             if imported.module == "medplug" and imported.name in (None, *dir(medplug)):
                 continue

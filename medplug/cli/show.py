@@ -51,6 +51,9 @@ def command(model: Path, as_card: bool, as_json: bool) -> None:
             f"{trained.steps} steps of {trained.batch_size} on {counts} (seed {trained.seed}, {trained.device}, "
             f"{trained.precision}); stopped: {trained.stopped}; best at step {trained.best_step}",
         )
+        if trained.pretrained is not None:
+            start = trained.pretrained
+            rows.add_row("begun from", f"{start.loaded} of {start.tensors} tensors of the file {start.sha256[:12]}")
     if card.calibration is not None:
         calibration = card.calibration
         rows.add_row(

@@ -67,6 +67,9 @@ class _Duration(click.ParamType[float]):
     help="Fit a limit to abstain below, which this part of the validation rows reaches; `run --abstain` uses it.",
 )
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--pretrained", metavar="FILE", type=Path, help="Start from a safetensors file or a model folder, where it fits."
+)
 @click.option("--resume", is_flag=True, help="Go on where an earlier training into DIR stopped.")
 @device_option
 @overwrite_option

@@ -6,7 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -34,6 +34,7 @@ from .fitting import Fitted, fit, offer_of, unit_of
 from .interrupt import interruptible
 from .leaks import Duplicates
 from .loop import NotFiniteError
+from .pretrained import read as read_pretrained
 from .progress import Report, TrainingProgress
 from .trainer import HISTORY, Trainer, planned_steps
 
@@ -68,6 +69,7 @@ def train(
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
+    pretrained: str | Path | None = None,
     device: str = "auto",
     aim: str = "youden",
     coverage: float | None = None,
@@ -78,7 +80,8 @@ def train(
     `options` are the model's own, and the recipe's as `recipe.batch_size`. `budget` is in seconds. An anomaly model
     learns the rows with the label `normal` alone. `duplicates` says what becomes of images that stand in two splits,
     the same pixels or nearly: nothing is trained ("refuse"), the earlier split loses them ("drop"), or they stay, and
-    the card says so ("keep"). `resume` goes on where a training into `output` stopped, with the same weights in the end
+    the card says so ("keep"). `pretrained` is a safetensors file, or a model folder, whose tensors the network starts
+    from where they fit. `resume` goes on where a training into `output` stopped, with the same weights in the end
     as if it had not. `aim`, "specificity=0.9" for instance, says which operating points are in force, and `coverage`
     fits an abstention: see `fit_operating`. After Ctrl-C the best so far is written. Raises `CallError` when the call
     is wrong and `TrainingError` when the data is, or when a loss is not finite any more: then the last good is written.
@@ -93,10 +96,12 @@ def train(
     offer = offer_of(plugin)
     settings = dict(options or {})
     before = _output(output, resume, overwrite)
+    start = None if pretrained is None else read_pretrained(pretrained)
     progress(TrainingProgress("reading"))
     dataset = load(data, data_options, task=offer.task, seed=seed, unit=unit_of(offer, settings))
     kept = None if before is None else from_plain(before.preprocessing)
     fitted = fit(offer, dataset, settings, data_options, normal, kept, duplicates, progress)
+    fitted = replace(fitted, pretrained=start)
     _rehearse(fitted)
     trainer = Trainer(fitted, output, device=chosen, seed=seed, steps=steps or planned_steps(fitted), report=progress)
     measure = budget is not None
@@ -245,4 +250,5 @@ def _record(
         counts=fitted.train.counts() if fitted.model.task in (Task.CLASSIFICATION, Task.ANOMALY) else {},
         leaks=fitted.leaks,
         duplicates_dropped=fitted.dropped,
+        pretrained=trainer.pretrained,
     )

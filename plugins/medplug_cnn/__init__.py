@@ -12,17 +12,48 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+Backbone = Literal[
+    "residual",
+    "monai:densenet121",
+    "monai:densenet169",
+    "monai:densenet201",
+    "monai:resnet10",
+    "monai:resnet18",
+    "monai:resnet34",
+    "monai:resnet50",
+    "monai:seresnet50",
+    "monai:efficientnet-b0",
+    "monai:efficientnet-b1",
+    "monai:efficientnet-b2",
+    "monai:efficientnet-b3",
+    "monai:efficientnet-b4",
+]
+"""The networks that there are: this plugin's own, and those of MONAI's that it knows how to explain."""
+
+_PAIRED = frozenset(
+    {"BREAST", "EYE", "SHOULDER", "ARM", "ELBOW", "FOREARM", "WRIST", "HAND", "FINGER"}
+    | {"HIP", "THIGH", "KNEE", "LEG", "CALF", "ANKLE", "FOOT", "TOE", "SKIN"}
+)
+"""Body parts (PS3.16 annex L) whose left and right are each other's mirror image."""
+_SIDELESS = frozenset({"MG", "OP", "OPT", "OCT", "GM", "SM", "XC"})
+"""Modalities (PS3.3 C.7.3.1.1.1) of such parts, and of what has no left: breasts, eyes, skin, slides."""
+
+
 class CnnOptions(medplug.ModelOptions, frozen=True):
-    """What the network looks like; training fits the first three to the data unless they are set.
+    """What the network looks like; training fits some to the data unless they are set.
 
     `size` is the side of the square or cube that it sees, `channels` how many are given to it: 1 is grey, 3 colour, any
     other number the stored ones. `depth` counts the residual blocks of each stage, `width` the channels of the first.
+    `mirror` has training images mirrored left to right half of the time. `views` is how many slightly moved views of an
+    image a trained network's answer is averaged over; 1 is the image alone.
     `cutmix` is the share of the batches that get boxes of each other pasted in, instead of being blended by `mixup`.
     """
 
     size: int = 96
     dims: Literal[2, 3] = 2
     channels: int = 1
+    mirror: bool = False
+    backbone: Backbone = "residual"
     width: int = 32
     depth: tuple[int, ...] = (2, 2, 2, 2)
     dropout: float = 0.2
@@ -31,6 +62,11 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     cutmix: float = 0.3
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
+    views: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.views <= 64:
+            raise ValueError(f"views is {self.views}: want 1, the image alone, to 64")
 
 
 class Cnn(medplug.Trainable):
@@ -43,14 +79,21 @@ class Cnn(medplug.Trainable):
     options: CnnOptions
 
     def fit_options(self, survey: medplug.Survey) -> CnnOptions:
-        """See small images as they are and larger ones at 96 (2-D) or 48 (3-D); colour is read as grey."""
+        """See small images as they are and larger ones at 96 (2-D) or 48 (3-D); colour is read as grey.
+
+        They are mirrored only where all rows are of parts or modalities in which that changes no meaning.
+        """
         dims: Literal[2, 3] = 2 if len(survey.shape) == 2 else 3
         longest = max(survey.shape)
         limit = 96 if dims == 2 else 48
+        if self.options.backbone != "residual":
+            longest, limit = max(longest, 64), max(limit, 64)  # MONAI's networks shrink smaller ones to nothing
         return self.options.replace(
             dims=dims,
             size=min(longest, limit),
             channels=1 if survey.channels in (1, 3) else survey.channels,
+            mirror=_mirrored(survey),
+            views=8 if dims == 2 else 1,
         )
 
     def contract(self) -> medplug.InputContract:
@@ -74,12 +117,13 @@ class Cnn(medplug.Trainable):
         )
 
     def augmentation(self) -> medplug.Augmentation:
-        """Small movements and exposures; no mirror, since the heart lies on the left."""
+        """Small movements and exposures; a mirror only where `mirror` says so: the heart lies on the left."""
         return medplug.Augmentation(
             rotate=(-13, 13),
             scale=(0.8, 1.25),
             shear=(-8, 8),
             shift=(-0.08, 0.08),
+            flip=(self.options.dims - 1,) if self.options.mirror else (),
             contrast=(0.8, 1.25),
             brightness=(-0.1, 0.1),
             gamma=(0.8, 1.25),
@@ -98,23 +142,36 @@ class Cnn(medplug.Trainable):
         )
 
     def build(self) -> nn.Module:
-        """Return the network; its stem shrinks large images early."""
-        from .network import ResidualNetwork, stem_stride
+        """Return the network that `backbone` names; the stem of the own one shrinks large images early."""
+        from .backbones import build
 
         options = self.options
-        return ResidualNetwork(
+        return build(
+            options.backbone,
             options.channels,
             len(self.labels),
             dims=options.dims,
+            size=options.size,
             width=options.width,
             depth=options.depth,
-            stem=stem_stride(options.size),
             dropout=options.dropout,
         )
 
     def forward(self, network: nn.Module, batch: medplug.Batch) -> Mapping[str, Tensor]:
-        """Return "logits" [N, labels]."""
-        return {"logits": network(batch.image)}
+        """Return "logits" [N, labels], the mean over the option's `views`, and "features" [N, F] of the image alone.
+
+        Whoever follows gradients, to explain an answer say, is given the image alone.
+        """
+        import torch
+
+        from .views import moved
+
+        features = self.features(network, batch)
+        logits: Tensor = network.classify(features)  # type: ignore[operator]  # ours has it
+        if self.options.views > 1 and not network.training and not torch.is_grad_enabled():
+            others = moved(batch.image, self.options.views)[1:]
+            logits = torch.stack([logits, *(network(view) for view in others)]).mean(dim=0)
+        return {"logits": logits, "features": features}
 
     def decode(self, output: Mapping[str, Tensor], batch: medplug.Batch) -> Sequence[medplug.Prediction]:
         """Softmax of exclusive labels, a sigmoid of each other one."""
@@ -167,13 +224,27 @@ class Cnn(medplug.Trainable):
 
     def attribution_layer(self, network: nn.Module) -> nn.Module:
         """The last stage, where a place still is a place."""
-        return network.get_submodule(f"stages.{len(self.options.depth) - 1}")
+        layer: nn.Module = network.attribution_layer()  # type: ignore[operator]  # ours has it
+        return layer
+
+    def adapt_weights(self, network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """MONAI's names are taken too, and a first convolution of colour is summed for grey images."""
+        from .backbones import adapted
+
+        return adapted(self.options.backbone, network, weights)
 
     def _loss(self, logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
         from .network import exclusive_loss, multi_label_loss
 
         loss = exclusive_loss if self.labels.exclusive else multi_label_loss
         return loss(logits, target, smoothing=smoothing)
+
+
+def _mirrored(survey: medplug.Survey) -> bool:
+    """Whether left and right mean nothing in these rows, as far as they say what they show."""
+    sides = any(word in name.lower() for name in survey.labels.names for word in ("left", "right"))
+    stated, known = (survey.body_parts, _PAIRED) if survey.body_parts else (survey.modalities, _SIDELESS)
+    return bool(stated) and stated <= known and not sides
 
 
 @medplug.hookimpl

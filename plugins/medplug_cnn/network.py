@@ -105,10 +105,18 @@ class ResidualNetwork(nn.Module):
         grid: Tensor = self.stages(self.stem(x))
         return grid.flatten(2).mean(2)
 
+    def classify(self, features: Tensor) -> Tensor:
+        """Map features [N, F] to logits [N, outputs]."""
+        logits: Tensor = self.head(self.dropout(features))
+        return logits
+
     def forward(self, x: Tensor) -> Tensor:
         """Map [N, channels, (D,) H, W] to logits [N, outputs]."""
-        logits: Tensor = self.head(self.dropout(self.features(x)))
-        return logits
+        return self.classify(self.features(x))
+
+    def attribution_layer(self) -> nn.Module:
+        """The last stage, where a place still is a place."""
+        return self.stages[-1]
 
 
 def exclusive_loss(logits: Tensor, target: Tensor, *, smoothing: float = 0.1) -> Tensor:

@@ -12,6 +12,8 @@ from medplug import golden, model_folder
 from medplug.errors import CallError, ModelFolderError
 from medplug.training import train
 
+SMALL = {"width": 4, "recipe.batch_size": 16}
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
@@ -61,7 +63,8 @@ def data(tmp_path_factory):
 @pytest.fixture(scope="module")
 def model(data, tmp_path_factory):
     folder = tmp_path_factory.mktemp("model") / "m"
-    train("autoencoder", data, folder, normal="0", options={"width": 8}, steps=150, seed=1, device="cpu")
+    options = {"width": 8, "recipe.batch_size": 16}
+    train("autoencoder", data, folder, normal="0", options=options, steps=150, seed=1, device="cpu")
     return folder
 
 
@@ -150,7 +153,7 @@ def test_evidence_is_standardised_on_normal_validation_rows(data, model):
 
 def test_two_trainings_give_the_same_bytes(data, tmp_path):
     for name in ("one", "other"):
-        train("autoencoder", data, tmp_path / name, normal="0", options={"width": 4}, steps=3, device="cpu")
+        train("autoencoder", data, tmp_path / name, normal="0", options=SMALL, steps=3, device="cpu")
 
     first, second = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("one", "other"))
     assert first == second
@@ -161,7 +164,7 @@ def test_without_normal_validation_rows_the_learned_ones_are_the_measure(data, t
         changed = {**arrays, "val_labels": np.ones_like(arrays["val_labels"])}
     np.savez(tmp_path / "data.npz", **changed)
 
-    train("autoencoder", tmp_path / "data.npz", tmp_path / "m", normal="0", options={"width": 4}, steps=2, device="cpu")
+    train("autoencoder", tmp_path / "data.npz", tmp_path / "m", normal="0", options=SMALL, steps=2, device="cpu")
 
     session = medplug.load(tmp_path / "m", device="cpu")
     scores = [session.predict(one).prediction.score for one in changed["train_images"]]

@@ -72,7 +72,7 @@ class Autoencoder(medplug.Trainable):
 
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise."""
-        return medplug.Recipe(epochs=15, batch_size=32, ema=0.99, clip=5.0, precision="bfloat16")
+        return medplug.Recipe(steps=1000, batch_size=64, ema=0.99, clip=5.0, precision="bfloat16")
 
     def build(self) -> nn.Module:
         """Return the network."""

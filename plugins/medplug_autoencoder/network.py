@@ -146,7 +146,7 @@ class Evidence(NamedTuple):
     """[N, 1, (D,) H, W], 0 to 1: how badly the surroundings of each pixel were rebuilt."""
     seen: Seen
     each: Tensor
-    """[N, 3]: mean of `unlike`, distance of the features from normal ones, logit of a lesion; raw."""
+    """[N, 3], raw: mean of `unlike`, distance of the features from normal ones, logarithm of the share with lesions."""
 
 
 class Detector(nn.Module):
@@ -167,5 +167,6 @@ class Detector(nn.Module):
         made = self.autoencoder(image)
         seen = self.discriminator(image, made)
         unlike = dissimilarity(made, image, sigma=self.sigma)
-        each = [unlike.flatten(1).mean(1), self.normals.distance(seen.features), seen.lesion.float()]
+        covered = seen.where.float().sigmoid().flatten(1).mean(1)
+        each = [unlike.flatten(1).mean(1), self.normals.distance(seen.features), (covered + 1e-3).log()]
         return Evidence(made, unlike, seen, torch.stack(each, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
@@ -298,6 +298,14 @@ class Trainable(Model):
     def validation_loss(self, network: nn.Module, batch: Batch) -> Tensor | None:
         """Return the mean loss of a validation batch, by which the best weights are kept; None keeps the last."""
         return None
+
+    def after_training(self, network: nn.Module, train: Iterable[Batch], validation: Iterable[Batch]) -> None:
+        """Measure what the finished network makes of its rows, once, and keep it in the network's buffers.
+
+        `network` has the weights that are kept and is in evaluation mode, without gradients. `train` and `validation`
+        yield the rows it learned and was validated on (of an anomaly model the normal ones), not augmented, as often as
+        they are iterated; `validation` may be empty. What is put into registered buffers is saved with the weights.
+        """
 
 
 class Generative(Trainable):

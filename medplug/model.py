@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
@@ -285,13 +285,38 @@ class Trainable(Model):
         """Return the mean loss of a validation batch, by which the best weights are kept; None keeps the last."""
         return None
 
+    def after_training(self, network: nn.Module, train: Iterable[Batch], validation: Iterable[Batch]) -> None:
+        """Measure what the finished network makes of its rows, once, and keep it in the network's buffers.
+
+        `network` has the weights that are kept and is in evaluation mode, without gradients. `train` and `validation`
+        yield the rows it learned and was validated on (of an anomaly model the normal ones), not augmented, as often as
+        they are iterated; `validation` may be empty. What is put into registered buffers is saved with the weights.
+        """
+
 
 class Generative(Trainable):
     """A model that makes images out of noise."""
 
+    @property
+    def conditional(self) -> bool:
+        """Whether `sample` can be told which label to show."""
+        return False
+
     @abstractmethod
-    def sample(self, network: nn.Module, count: int, generator: torch.Generator) -> Mapping[str, Tensor]:
-        """Return what `decode` turns into `Generated`, `count` of them, drawn from `generator` on the CPU."""
+    def sample(
+        self, network: nn.Module, count: int, generator: torch.Generator, label: str | None = None
+    ) -> Mapping[str, Tensor]:
+        """Return what `decode` turns into `Generated`, `count` of them, drawn from `generator` on the CPU.
+
+        Only a `conditional` model is given a `label`; without, it draws labels as often as training met them.
+        """
+
+    def near_copies(self, network: nn.Module, output: Mapping[str, Tensor]) -> Tensor | None:
+        """Say of what `sample` returned, [N] bool, what is nearly a training image: the host draws it again.
+
+        None where the model keeps nothing to tell them by.
+        """
+        return None
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,6 +6,7 @@ import platform
 import shutil
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -27,6 +28,7 @@ from ..result import Rejected
 from . import checkpoint
 from .budget import Budget
 from .checkpoint import FOLDER, LAST, State
+from .feeding import Feed, Unaugmented
 from .fitting import Fitted, fit, offer_of, unit_of
 from .interrupt import interruptible
 from .loop import NotFiniteError
@@ -171,6 +173,7 @@ def _finish(trainer: Trainer, stopped: str, data: str | Path, data_options: Data
     notes = [*fitted.notes, *trainer.notes]
     step, weights = trainer.weights()
     loop.average.load_state_dict(weights)
+    _measure(trainer)
     loaded = _loaded(fitted, loop.average)
     if len(fitted.validation):
         progress(TrainingProgress("operating points", loop.step, loop.steps))
@@ -190,6 +193,15 @@ def _finish(trainer: Trainer, stopped: str, data: str | Path, data_options: Data
         notes=tuple(notes),
         left_out=(*fitted.dataset.rejected, *fitted.left_out, *failed),
     )
+
+
+def _measure(trainer: Trainer) -> None:
+    """Let the model measure its rows with the weights that are kept."""
+    fitted, size = trainer.fitted, trainer.batch_size
+    with closing(Feed(fitted.pipeline, trainer.device)) as feed, torch.no_grad():
+        rows = (Unaugmented(feed, one, size) for one in (fitted.train, fitted.val))
+        fitted.model.after_training(trainer.loop.average, *rows)
+    trainer.feed.failed |= feed.failed
 
 
 def _record(

@@ -39,11 +39,25 @@ class Scored(_Part, frozen=True):
     score: float
 
 
+class Neighbour(_Part, frozen=True):
+    """A generated image and the training image nearest to it.
+
+    `picture` is the generated one, as a PNG data URI; `source` names the other. `distance` is that of their pixels, as
+    a share of the distance at which the median real image lies from the nearest training image.
+    """
+
+    name: str
+    picture: str
+    source: str
+    distance: float
+
+
 class Evaluation(_Part, frozen=True):
     """How a model did on the rows of one split.
 
     Intervals are bootstrap percentiles over `resamples` draws, of whole patients when `clustered_by` names their
-    column. `confusion[i][j]` counts rows of label i that were answered j. `worst` lists the most confident errors.
+    column. `confusion[i][j]` counts rows of label i that were answered j. `worst` lists the most confident errors,
+    `neighbours` the generated images that come nearest to training images.
     """
 
     task: str
@@ -63,6 +77,7 @@ class Evaluation(_Part, frozen=True):
     curves: tuple[Curve, ...] = ()
     worst: tuple[Scored, ...] = ()
     notes: tuple[str, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
 
     def figure(self, name: str, label: str | None = None) -> Figure:
         """Return one figure; `KeyError` when it was not computed."""

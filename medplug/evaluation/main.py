@@ -23,7 +23,7 @@ from ..session import Session
 from .answered import Answered, Progress, anomalous_rows, answer, normal_of, targets_in_order
 from .bootstrap import estimate
 from .classification_tally import exclusive, independent
-from .generation_figures import distances
+from .generation_figures import generator_figures
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
 from .operating_fit import fit_operating
@@ -63,7 +63,7 @@ def evaluate(
         has = ", ".join(f"{count} {name}" for name, count in dataset.rows().items())
         raise CallError(f"the data has no {split} rows; it has {has or 'none'}")
     if session.loaded.model.task is Task.GENERATION:
-        return _generation(session, dataset, split, features, device, samples, seed, progress)
+        return _generation(session, dataset, split, features, device, samples, seed, resamples, progress)
     answered = answer(session, rows, progress)
     if not len(answered):
         raise CallError(f"the model refused every {split} row: {_why(answered.refused)}")
@@ -189,13 +189,14 @@ def _generation(
     device: str,
     samples: int | None,
     seed: int,
+    resamples: int,
     progress: Progress | None,
 ) -> Evaluation:
     name = session.loaded.model.name
     if features is None:
         raise CallError(f"{name} generates images: name a classifier (features) in whose features they are compared")
     classifier = features if isinstance(features, Session) else Session(features, device)
-    found = distances(session, classifier, dataset, split, samples, seed, progress)
+    found = generator_figures(session, classifier, dataset, split, samples, seed, resamples, progress)
     judge = classifier.loaded.reference
     by = classifier.loaded.model.name if judge is None else f"{judge.name} {judge.weights_sha256[:12]}"
     return Evaluation(
@@ -207,7 +208,8 @@ def _generation(
         plan_id=session.loaded.preprocessing.plan_id,
         model=session.loaded.reference,
         figures=found.figures,
-        resamples=0,
+        resamples=resamples,
+        neighbours=found.neighbours,
         notes=(*_notes(session.loaded, dataset, split, ()), f"in the features of {by}", *found.notes),
     )
 

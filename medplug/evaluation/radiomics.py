@@ -17,14 +17,17 @@ Floats = NDArray[np.float64]
 
 LEVELS = 16
 DISTANCES = (1, 2)
+SMALLEST = 2 * max(DISTANCES) + 1
+"""Pixels a side of an image that has a texture at these distances."""
+
 _BLOCK = 256  # images at a time: the matrices of all would not fit a cache
 _TINY = 1e-12
 
 
 def radiomics(images: NDArray[np.float32]) -> tuple[tuple[str, ...], Floats]:
     """Return the names of the statistics, and those of `images` [N, H, W], 0 to 1, as [N, F]."""
-    if images.ndim != 3 or min(images.shape[1:]) < 2 * max(DISTANCES) + 1:
-        raise ValueError(f"images of shape {images.shape}; want [N, H, W], at least {2 * max(DISTANCES) + 1} a side")
+    if images.ndim != 3 or min(images.shape[1:]) < SMALLEST:
+        raise ValueError(f"images of shape {images.shape}; want [N, H, W], at least {SMALLEST} a side")
     names: tuple[str, ...] = ()
     rows = []
     for start in range(0, len(images), _BLOCK):

@@ -66,13 +66,26 @@ class Subgroup(_Part, frozen=True):
     figures: tuple[Figure, ...] = ()
 
 
+class Neighbour(_Part, frozen=True):
+    """A generated image and the training image nearest to it.
+
+    `picture` is the generated one, as a PNG data URI; `source` names the other. `distance` is that of their pixels, as
+    a share of the distance at which the median real image lies from the nearest training image.
+    """
+
+    name: str
+    picture: str
+    source: str
+    distance: float
+
+
 class Evaluation(_Part, frozen=True):
     """How a model did on the rows of one split.
 
     Intervals are bootstrap percentiles over `resamples` draws, of whole patients when `clustered_by` names their
     column. `confusion[i][j]` counts rows of label i that were answered j. `worst` lists the most confident errors.
     `warnings`, shown in red, say why the figures may not be what they seem; `notes` say what else is to be known.
-    `drift` is what operating points do here.
+    `drift` is what operating points do here. `neighbours` are the generated images nearest to training images.
     """
 
     task: str
@@ -97,6 +110,7 @@ class Evaluation(_Part, frozen=True):
     predictive: tuple[Predictive, ...] = ()
     probes: tuple[Probe, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
 
     def figure(self, name: str, label: str | None = None) -> Figure:
         """Return one figure; `KeyError` when it was not computed."""

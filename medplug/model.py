@@ -311,9 +311,26 @@ class Trainable(Model):
 class Generative(Trainable):
     """A model that makes images out of noise."""
 
+    @property
+    def conditional(self) -> bool:
+        """Whether `sample` can be told which label to show."""
+        return False
+
     @abstractmethod
-    def sample(self, network: nn.Module, count: int, generator: torch.Generator) -> Mapping[str, Tensor]:
-        """Return what `decode` turns into `Generated`, `count` of them, drawn from `generator` on the CPU."""
+    def sample(
+        self, network: nn.Module, count: int, generator: torch.Generator, label: str | None = None
+    ) -> Mapping[str, Tensor]:
+        """Return what `decode` turns into `Generated`, `count` of them, drawn from `generator` on the CPU.
+
+        Only a `conditional` model is given a `label`; without, it draws labels as often as training met them.
+        """
+
+    def near_copies(self, network: nn.Module, output: Mapping[str, Tensor]) -> Tensor | None:
+        """Say of what `sample` returned, [N] bool, what is nearly a training image: the host draws it again.
+
+        None where the model keeps nothing to tell them by.
+        """
+        return None
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -27,6 +27,7 @@ RefusalCode = Literal[
     "bits",
     "not-finite",  # the model's answer is no number
     "failed",  # the model's plugin raised an exception on it
+    "near-copy",  # of a generator: whatever was drawn was nearly an image that it was trained on
 ]
 
 
@@ -81,11 +82,17 @@ class Regression(_Struct, frozen=True, tag="regression"):
 
 
 class Generated(_Struct, frozen=True, tag="generated"):
-    """A synthetic image, [channels, ...] on a 0 to 1 scale, where 1 is displayed white. It shows no patient."""
+    """A synthetic image, [channels, ...] on a 0 to 1 scale, where 1 is displayed white. It shows no patient.
+
+    `label` is what it was asked to show, None for a model that learned without labels. `withheld` counts the draws
+    before this one that were near copies of training images.
+    """
 
     image: NDArray[np.float32]
     seed: int
     index: int
+    label: str | None = None
+    withheld: int = 0
 
 
 class Refused(_Struct, frozen=True, tag="refused"):

@@ -12,13 +12,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from . import devices, explain, model_folder, sources
+from . import devices, explain, generating, model_folder, sources
 from .case import Case, CaseReference
 from .decoded import checked, to_source
 from .errors import CallError, PluginError
@@ -40,7 +39,6 @@ from .result import (
 from .sources.refusal import clean
 
 _LOG = logging.getLogger(__name__)
-_GENERATE = 0x67656E  # keeps a sample's noise apart from the noise that training drew from the same seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,25 +135,23 @@ class Session:
         check_label(explanations, self.loaded.labels)
         return self._stream(cases, _Asked(explanations, keep_probabilities))
 
-    def generate(self, count: int, seed: int = 0) -> Iterator[Result]:
-        """Make `count` synthetic images from `seed`; image i is the same whatever `count` is."""
+    def generate(self, count: int, seed: int = 0, *, label: str | None = None) -> Iterator[Result]:
+        """Make `count` synthetic images from `seed`; image i is the same whatever `count` is.
+
+        What is nearly a training image is withheld and drawn again, where the model can tell. `label` is what they
+        show; without, labels come as often as training met them. Raises `CallError`.
+        """
         model = self.loaded.model
         if not isinstance(model, Generative):
             raise CallError(f"{model.name} does not generate images: its task is {model.task.value}")
-        return self._generate(model, count, seed)
+        if label is not None and not model.conditional:
+            raise CallError(f"{model.name} was trained without exclusive labels: it cannot be told which to show")
+        if label is not None:
+            check_label(label, self.loaded.labels)
+        return self._generate(model, count, seed, label)
 
-    def _generate(self, model: Generative, count: int, seed: int) -> Iterator[Result]:
-        import torch
-
-        for index in range(count):
-            own = int(np.random.SeedSequence([_GENERATE, seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-            with torch.inference_mode():
-                output = model.sample(self.network, 1, torch.Generator().manual_seed(own))
-            output = {name: tensor.float().cpu() for name, tensor in output.items()}
-            [decoded] = model.decode(output, Batch(image=next(iter(output.values()))))
-            made = checked(decoded, model)
-            if not isinstance(made, Refused):
-                made = replace(cast(Any, made), seed=seed, index=index)
+    def _generate(self, model: Generative, count: int, seed: int, label: str | None) -> Iterator[Result]:
+        for index, made in enumerate(generating.generate(model, self.network, count, seed, label)):
             yield self._result(CaseReference(source=f"seed {seed}, image {index}"), made)
 
     def features(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:

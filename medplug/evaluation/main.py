@@ -25,7 +25,7 @@ from .answered import Answered, Progress, anomalous_rows, answer, normal_of, tar
 from .bootstrap import estimate
 from .classification_tally import exclusive, independent
 from .drift import drift
-from .generation_figures import distances
+from .generation_figures import generator_figures
 from .looks import watched
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
@@ -76,7 +76,7 @@ def evaluate(
     if session.loaded.model.task is Task.GENERATION:
         if subgroups:
             raise CallError(f"{session.loaded.model.name} generates images, of which there are no subgroups")
-        return _generation(session, dataset, split, features, device, samples, seed, progress)
+        return _generation(session, dataset, split, features, device, samples, seed, resamples, progress)
     for column in subgroups:
         by_column(rows, column)  # what is no column is said before the model is asked
     session, looks = watched(session)
@@ -245,13 +245,14 @@ def _generation(
     device: str,
     samples: int | None,
     seed: int,
+    resamples: int,
     progress: Progress | None,
 ) -> Evaluation:
     name = session.loaded.model.name
     if features is None:
         raise CallError(f"{name} generates images: name a classifier (features) in whose features they are compared")
     classifier = features if isinstance(features, Session) else Session(features, device)
-    found = distances(session, classifier, dataset, split, samples, seed, progress)
+    found = generator_figures(session, classifier, dataset, split, samples, seed, resamples, progress)
     judge = classifier.loaded.reference
     by = classifier.loaded.model.name if judge is None else f"{judge.name} {judge.weights_sha256[:12]}"
     return Evaluation(
@@ -263,7 +264,8 @@ def _generation(
         plan_id=session.loaded.preprocessing.plan_id,
         model=session.loaded.reference,
         figures=found.figures,
-        resamples=0,
+        resamples=resamples,
+        neighbours=found.neighbours,
         notes=(*_notes(session.loaded, dataset, split, ()), f"in the features of {by}", *found.notes),
     )
 

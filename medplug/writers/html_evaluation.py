@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..case import Case
 from ..figures import Curve, Evaluation, Figure, HistoryPoint
+from .html_neighbours import neighbours_section
 from .html_operating import operating_sections
 from .html_page import Section, count, fill, number
 from .html_plots import Axis, lines
@@ -29,6 +30,8 @@ def evaluation_sections(evaluation: Evaluation, cases: Iterable[Case] = ()) -> t
         made.append(_curves(evaluation))
     if evaluation.worst:
         made.append(_worst(evaluation, cases))
+    if evaluation.neighbours:
+        made.append(neighbours_section(evaluation, cases))
     return tuple(made)
 
 

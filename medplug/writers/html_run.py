@@ -34,6 +34,7 @@ class _Sample:
     uri: str
     seed: int
     index: int
+    label: str | None
 
 
 class RunSections:
@@ -123,7 +124,7 @@ class RunSections:
         if len(self._tiles) < SHEET:
             self._tiles.append(tile(made.image))
         if len(self._samples) < _SINGLES:
-            self._samples.append(_Sample(data_uri(png(tile(made.image))), made.seed, made.index))
+            self._samples.append(_Sample(data_uri(png(tile(made.image))), made.seed, made.index, made.label))
 
     def _summary(self) -> Section:
         limit = next((one.value for one in self._loaded.thresholds if one.label == ANOMALOUS), None)

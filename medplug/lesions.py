@@ -42,7 +42,7 @@ class Lesions:
 def plant(
     image: NDArray[np.floating],
     generator: np.random.Generator,
-    lesions: Lesions = Lesions(),  # noqa: B008  # frozen
+    lesions: Lesions = Lesions(),
     inside: NDArray[np.bool_] | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Plant one lesion into an image [(Z,) H, W] on a 0 to 1 scale; return the new image and the lesion's mask.

@@ -7,7 +7,7 @@ import importlib.util
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +176,7 @@ def _blocks(series: _Series, size: int, generator: np.random.Generator) -> Itera
             high = min(max(high, low + size), series.unit.shape[axis])
         many = max(1, int((high - low + _GAP) / (_ROOMY * size + _GAP)))
         edges = np.linspace(low, high + _GAP, many + 1).round().astype(int)
-        ends.append([(int(start), int(stop) - _GAP) for start, stop in zip(edges[:-1], edges[1:])])
+        ends.append([(int(start), int(stop) - _GAP) for start, stop in pairwise(edges)])
     for number, box in enumerate(product(*ends), start=1):
         block = _Block(series, f"{series.name}/block-{number}", *zip(*box))
         place = block.cube(size, generator)

@@ -11,6 +11,7 @@ from typing import Self
 from . import model_folder, nodes, sources
 from .case import Case, CaseReference
 from .errors import CallError, PreprocessingError, WriterError
+from .explain import METHOD, Method
 from .model import InputContract, Task
 from .model_folder import LoadedModel
 from .pipeline import Pipeline, as_refusal
@@ -57,6 +58,7 @@ def run(
     *,
     write: Sequence[str] = ("json", "html"),
     explanations: bool | str = False,
+    method: Method = METHOD,
     device: str = "auto",
     batch_size: int = 16,
     overwrite: bool = False,
@@ -67,7 +69,8 @@ def run(
 ) -> Summary:
     """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`.
 
-    What `select` does not want is skipped. `tilt` says what becomes of a series that is tilted, or has uneven gaps.
+    `explanations` and `method` are as in `Session.run`. What `select` does not want is skipped. `tilt` says what
+    becomes of a series that is tilted, or has uneven gaps.
     `on_read` is told how many files are read, of how many.
     """
     host = discover()
@@ -87,7 +90,7 @@ def run(
         on_read=on_read,
     )
     probabilities = any(writer.wants_probabilities for name, writer in _known(host).items() if name in write)
-    answers = session.answer(cases, explanations=explanations, keep_probabilities=probabilities)
+    answers = session.answer(cases, explanations=explanations, method=method, keep_probabilities=probabilities)
     return _write(host, session.loaded, answers, _names(source), Path(output), write, overwrite, on_answer)
 
 

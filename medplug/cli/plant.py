@@ -17,7 +17,9 @@ from .common import err, output_option
 @output_option(True, "The folder for the volumes and manifest.csv.")
 @click.option("-n", "--count", type=click.IntRange(min=12), default=400, show_default=True, help="How many volumes.")
 @click.option("--size", type=click.IntRange(min=8), default=24, show_default=True, help="Voxels along each side.")
-@click.option("--spacing", type=click.FloatRange(min=0, min_open=True), metavar="MM", help="[default: the coarsest axis]")
+@click.option(
+    "--spacing", type=click.FloatRange(min=0, min_open=True), metavar="MM", help="[default: the coarsest axis]"
+)
 @click.option(
     "--contrast",
     type=(float, float),

@@ -165,9 +165,9 @@ class Cnn(medplug.Trainable):
         found: Tensor = network.features(batch.image)  # type: ignore[operator]  # ours has it
         return found
 
-    def attribution_layer(self, network: nn.Module) -> nn.Module:
-        """The last stage, where a place still is a place."""
-        return network.get_submodule(f"stages.{len(self.options.depth) - 1}")
+    def attribution_layer(self, network: nn.Module) -> Sequence[nn.Module]:
+        """The last stage, and those before it, whose grids are finer."""
+        return [network.get_submodule(f"stages.{stage}") for stage in reversed(range(len(self.options.depth)))]
 
     def _loss(self, logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
         from .network import exclusive_loss, multi_label_loss

@@ -26,7 +26,7 @@ SPLITS = {"train": 0.60, "val": 0.15, "test": 0.25}
 
 LABELS = ("clear", "lesion")
 COLUMNS = ("file", "label", "mask", "patient", "split", "series")
-LESIONS = Lesions(radius=(0.14, 0.22), contrast=(0.25, 0.45))
+LESIONS = Lesions(radius=(0.14, 0.22), contrast=(0.8, 1.2))
 _GAP = 2  # voxels between blocks, so that interpolation shares no stored voxel either
 _ROOMY = 1.5  # how many cubes' sides a block is long, at least
 _BODY = 0.6  # the share of a cube that lies in the body

@@ -24,7 +24,7 @@ from .common import err, output_option
     "--contrast",
     type=(float, float),
     metavar="LOW HIGH",
-    help="What a lesion adds, on the scale of the volume's 5th to 95th percentile.  [default: 0.25 0.45]",
+    help="What a lesion adds, on the scale of the volume's 5th to 95th percentile.  [default: 0.8 1.2]",
 )
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same volumes."

@@ -36,7 +36,7 @@ RISE = float(np.log(3))
 LADDER = (0.25, 0.4, 0.6)
 """The contrasts that are tried, each at two places: the faintest lesion that counts is taken."""
 
-CONTROLS = ("a random place of the body", "a centred blob", "shuffled weights")
+CONTROLS = ("a random place of the body", "a centred blob", "the map mirrored", "shuffled weights")
 _RADIUS = (0.12, 0.18)
 _PLACES = 2
 _LEAST = 8  # lesions that moved the answer, or the hit rate says nothing
@@ -47,11 +47,12 @@ _SIDE = 48  # places along a side that a rank correlation compares, at most
 
 @dataclass(frozen=True, eq=False)
 class Example:
-    """One planted lesion: the image with it, where it is, and the maps on the source's pixels, 0 to 1."""
+    """One planted lesion: the image with it, where it and the body are, and the maps on the source's pixels, 0 to 1."""
 
     case: Case
     label: str
     mask: NDArray[np.bool_]
+    inside: NDArray[np.bool_]
     map: NDArray[np.float32]
     shuffled: NDArray[np.float32]
 
@@ -96,8 +97,9 @@ def check_explanations(
 
     A lesion is planted into the source's own pixels, so that the whole way back to them is checked too. It counts
     where it triples the odds of a label that the model did not answer: that label is explained, since all that was
-    changed is the lesion. Controls: a random place of the body, the middle of the image, and the same network with
-    the values of each weight shuffled (Adebayo et al. 2018), whose map must also differ. Raises `CallError` for a
+    changed is the lesion. Controls: a random place of the body, the middle of the image, the map mirrored left to
+    right (which beats a map that is laid over the wrong side), and the same network with the values of each weight
+    shuffled (Adebayo et al. 2018), whose map must also differ. Raises `CallError` for a
     model that cannot be explained, or that does not classify.
     """
     shuffled = Session(replace(session.loaded, network=shuffled_weights(session.network, seed)), str(session.device))
@@ -112,7 +114,7 @@ def check_explanations(
         if progress is not None:
             progress(done, len(chosen))
     patients = np.arange(len(places)) if rows.patients is None else _numbered(rows.patients[places])
-    measured = np.array([_measures(example) for example in found]).reshape(len(found), 5)
+    measured = np.array([_measures(example) for example in found]).reshape(len(found), 2 + len(CONTROLS))
     figures = _figures(measured, patients, resamples, seed) if len(found) >= _LEAST else ()
     explained = Explained(method=method, rows=len(chosen), planted=len(found), figures=figures)
     return Checked(explained, _warnings(explained), tuple(found[:_EXAMPLES]))
@@ -163,7 +165,7 @@ def points_into(map: NDArray[np.float32], mask: NDArray[np.bool_]) -> bool:
 def rank_correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     """Return Spearman's rank correlation of two maps of one shape; 0 where one of them is even."""
     step = tuple(slice(None, None, max(1, n // _SIDE)) for n in first.shape)
-    ranks = [_ranks(map[step].ravel()) for map in (first, second)]
+    ranks = [_ranks(one[step].ravel()) for one in (first, second)]
     if any(one.std() == 0 for one in ranks):
         return 0.0
     return float(np.corrcoef(*ranks)[0, 1])
@@ -185,14 +187,14 @@ def _example(session: Session, shuffled: Session, case: Case, method: Method, se
     except (SourceError, PreprocessingError):
         return None
     after = [answer.result for answer in session.answer([planted for planted, _, _ in tried])]
-    for (planted, mask, _), result in zip(tried, after, strict=True):
+    for (planted, mask, inside), result in zip(tried, after, strict=True):
         label = _moved(before.prediction, result)
         if label is None:
             continue
         own, other = (one.explain(planted, label, method=method).explanation for one in (session, shuffled))
         if own is None or other is None:
             return None
-        return Example(planted, label, mask, own.map, other.map)
+        return Example(planted, label, mask, inside, own.map, other.map)
     return None
 
 
@@ -221,13 +223,13 @@ def _darker_is_brighter(image: Image) -> bool:
 
 def _measures(example: Example) -> tuple[float, ...]:
     """Hit of the map; of each control; and the rank correlation with the map of shuffled weights."""
-    mask = example.mask
-    inside = body(example.case.image.read().astype(np.float32).mean(axis=0))
+    mask, inside = example.mask, example.inside
     among = inside if inside.any() else np.ones_like(inside)
     return (
         example.hit,
         float((mask & among).sum() / among.sum()),
         bool(mask[tuple(n // 2 for n in mask.shape)]),
+        points_into(np.ascontiguousarray(example.map[..., ::-1]), mask),
         points_into(example.shuffled, mask),
         rank_correlation(example.map, example.shuffled),
     )
@@ -259,8 +261,8 @@ def _warnings(explained: Explained) -> tuple[str, ...]:
         if above.low is None or above.low <= 0:
             rate = explained.figure("pointing hit", control).value
             found.append(
-                f"maps by {explained.method} point at planted lesions {100 * hit:.0f} % of the time, which is not "
-                f"surely more than {control} ({100 * rate:.0f} %): do not take them for where the model looked"
+                f"maps by {explained.method} point at planted lesions {100 * hit:.0f} % of the time, which is "
+                f"not surely more than {control} ({100 * rate:.0f} %): do not take them for where the model looked"
             )
     alike = explained.figure("rank correlation", CONTROLS[-1]).value
     if alike >= _ALIKE:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -34,8 +33,8 @@ def explained_section(checked: Checked) -> Section:
     if explained.figures:
         alike = explained.figure("rank correlation", CONTROLS[-1])
         notes.append(
-            f"With shuffled weights the map's rank correlation with the model's own is {alike.value:.2f}{_between(alike)}; "
-            "near 1 would say that the map shows the image, not what was learnt."
+            f"The rank correlation of a map with that of shuffled weights is {alike.value:.2f}{_between(alike)}: near "
+            "1 it would show the image, not what was learnt."
         )
     body = fill(
         "explained.html",
@@ -45,8 +44,8 @@ def explained_section(checked: Checked) -> Section:
         examples=[row for row in map(_row, checked.examples) if row is not None],
     )
     lead = (
-        f"Maps by {explained.method}. A synthetic lesion was planted into {explained.rows} rows; in {explained.planted} "
-        "it tripled the odds of a label, and the map for that label should be highest inside it."
+        f"Maps by {explained.method}. A synthetic lesion was planted into {explained.rows} rows; in "
+        f"{explained.planted} it tripled the odds of a label, and the map for that label should be highest inside it."
     )
     return Section("Explanations", body, lead)
 
@@ -82,14 +81,14 @@ def _row(example: Example) -> _Row | None:
     maps = [example.map, example.shuffled, example.blob]
     if mask.ndim == 3:
         middle = int(mask.sum(axis=(1, 2)).argmax())
-        image, mask, maps = _slice(image, middle), mask[middle], [map[middle] for map in maps]
+        image, mask, maps = _slice(image, middle), mask[middle], [one[middle] for one in maps]
     shown = try_show(image, _SIDE)
     if isinstance(shown, str):
         return None
     lesion = outlines(mask.astype(np.uint8), shown.size, _OUTLINE)
     captions = (f"the map for {example.label}", "with shuffled weights", "a centred blob")
     pictures = [("the planted lesion", shown, (lesion,))]
-    pictures += [(caption, shown, (heat(map, 0.0, 1.0), lesion)) for caption, map in zip(captions, maps, strict=True)]
+    pictures += [(caption, shown, (heat(one, 0.0, 1.0), lesion)) for caption, one in zip(captions, maps, strict=True)]
     said = "The map points into the lesion." if example.hit else "The map points beside the lesion."
     return _Row(tuple(pictures), said, example.case.reference.source)
 

@@ -56,7 +56,7 @@ def training_sections(
 def evaluation_report(
     evaluation: Evaluation, out: Path, cases: Iterable[Case] = (), further: Sequence[Section] = ()
 ) -> Path:
-    """Write an evaluation, and `further` sections, to `out` (a folder, or a path that ends in .html); return its path."""
+    """Write an evaluation and `further` sections to `out` (a folder, or a path that ends in .html); return its path."""
     path = out if out.suffix == ".html" else out / EVALUATION
     name = evaluation.model.name if evaluation.model else evaluation.task
     title = f"{name} on {evaluation.split}"

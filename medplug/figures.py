@@ -79,6 +79,23 @@ class Neighbour(_Part, frozen=True):
     distance: float
 
 
+class Explained(_Part, frozen=True):
+    """How the maps of where a model looked stood their controls, on `rows` rows of which `planted` could be used.
+
+    Figures: "pointing hit", of the maps and (by label) of each control; "hit above control", paired; and the "rank
+    correlation" of maps with those of shuffled weights. None of them where too few lesions moved the answer.
+    """
+
+    method: str
+    rows: int
+    planted: int
+    figures: tuple[Figure, ...] = ()
+
+    def figure(self, name: str, label: str | None = None) -> Figure:
+        """Return one figure; `KeyError` when it was not computed."""
+        return _find(self.figures, name, label)
+
+
 class Evaluation(_Part, frozen=True):
     """How a model did on the rows of one split.
 
@@ -111,13 +128,18 @@ class Evaluation(_Part, frozen=True):
     probes: tuple[Probe, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
+    explained: Explained | None = None
 
     def figure(self, name: str, label: str | None = None) -> Figure:
         """Return one figure; `KeyError` when it was not computed."""
-        for one in self.figures:
-            if one.name == name and one.label == label:
-                return one
-        raise KeyError(f"no figure {name!r} for {label!r}")
+        return _find(self.figures, name, label)
+
+
+def _find(figures: tuple[Figure, ...], name: str, label: str | None) -> Figure:
+    for one in figures:
+        if one.name == name and one.label == label:
+            return one
+    raise KeyError(f"no figure {name!r} for {label!r}")
 
 
 class HistoryPoint(_Part, frozen=True):

@@ -257,8 +257,11 @@ class Model(ABC):
         """Return [N, F] features in which images may be compared, or None when the model has none."""
         return None
 
-    def attribution_layer(self, network: nn.Module) -> nn.Module | None:
-        """Return the layer whose activations Grad-CAM reads, or None; `forward` must then give "logits" [N, L]."""
+    def attribution_layer(self, network: nn.Module) -> nn.Module | Sequence[nn.Module] | None:
+        """Return the layer whose activations Grad-CAM reads, or None; `forward` must then give "logits" [N, L].
+
+        Of several, the first, the deepest, says which part of the image counted, and finer ones where in it.
+        """
         return None
 
 

@@ -11,6 +11,7 @@ from typing import Self
 from . import model_folder, nodes, sources
 from .case import Case, CaseReference
 from .errors import CallError, PreprocessingError, WriterError
+from .explain import METHOD, Method
 from .generating import DRAWS
 from .model import InputContract, Task
 from .model_folder import LoadedModel
@@ -62,6 +63,7 @@ def run(
     write: Sequence[str] = ("json", "html"),
     explanations: bool | str = False,
     abstain: bool = False,
+    method: Method = METHOD,
     device: str = "auto",
     batch_size: int = 16,
     overwrite: bool = False,
@@ -72,9 +74,9 @@ def run(
 ) -> Summary:
     """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`.
 
-    What `select` does not want is skipped. `abstain` puts the model's abstention in force (`operating.abstaining`).
-    `tilt` says what becomes of a series that is tilted, or has uneven gaps.
-    `on_read` is told how many files are read, of how many.
+    `explanations` and `method` are as in `Session.run`. `abstain` puts the model's abstention in force
+    (`operating.abstaining`). What `select` does not want is skipped. `tilt` says what becomes of a series that is
+    tilted, or has uneven gaps. `on_read` is told how many files are read, of how many.
     """
     host = discover()
     if abstain:
@@ -95,7 +97,7 @@ def run(
         on_read=on_read,
     )
     probabilities = any(writer.wants_probabilities for name, writer in _known(host).items() if name in write)
-    answers = session.answer(cases, explanations=explanations, keep_probabilities=probabilities)
+    answers = session.answer(cases, explanations=explanations, method=method, keep_probabilities=probabilities)
     return _write(host, session.loaded, answers, _names(source), Path(output), write, overwrite, on_answer)
 
 

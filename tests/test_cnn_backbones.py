@@ -67,7 +67,7 @@ def test_a_network_answers_with_features_that_make_its_logits(backbone, dims):
 def test_what_grad_cam_reads_is_a_grid_that_nothing_overwrites(backbone, dims):
     model, network, batch = made(backbone, dims=dims)
     seen = []
-    layer = model.attribution_layer(network)
+    layer = model.attribution_layer(network)[0]
     layer.register_forward_hook(lambda _, inputs, output: seen.append((output, output.detach().clone())))
 
     model.forward(network, batch)["logits"].sum().backward()

@@ -16,11 +16,11 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 FLOORS = {
     0: "_kernels errors case result state temporary",
-    1: "geometry geometry_steps preprocessing augmentation padding tone plan model selection nodes",
+    1: "geometry geometry_steps preprocessing augmentation padding tone plan model selection nodes lesions",
     2: "hookspecs installed plugin_contract plugins sources",
     3: "model_folder pipeline batching devices golden operating explain generating decoded session dataset figures "
     "operating_figures comparison_figures",
-    4: "writers running training evaluation pacs",
+    4: "writers running training evaluation pacs planting",
     5: "__init__ demo bench",  # medplug itself, whose public names reach all of the above
     6: "cli",
     7: "__main__",

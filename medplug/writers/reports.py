@@ -57,12 +57,15 @@ def training_sections(
     )
 
 
-def evaluation_report(evaluation: Evaluation, out: Path, cases: Iterable[Case] = ()) -> Path:
-    """Write an evaluation to `out` (a folder, or a path that ends in .html); return its path."""
+def evaluation_report(
+    evaluation: Evaluation, out: Path, cases: Iterable[Case] = (), further: Sequence[Section] = ()
+) -> Path:
+    """Write an evaluation and `further` sections to `out` (a folder, or a path that ends in .html); return its path."""
     path = out if out.suffix == ".html" else out / EVALUATION
     name = evaluation.model.name if evaluation.model else evaluation.task
     title = f"{name} on {evaluation.split}"
-    return write_page(path, title, evaluation_sections(evaluation, cases), kind="evaluation report")
+    sections = (*evaluation_sections(evaluation, cases), *further)
+    return write_page(path, title, sections, kind="evaluation report")
 
 
 def comparison_report(made: Comparison, out: Path, cases: Iterable[Case] = ()) -> Path:

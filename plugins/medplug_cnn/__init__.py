@@ -45,7 +45,8 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     `size` is the side of the square or cube that it sees, `channels` how many are given to it: 1 is grey, 3 colour, any
     other number the stored ones. `depth` counts the residual blocks of each stage, `width` the channels of the first.
     `mirror` has training images mirrored left to right half of the time. `views` is how many slightly moved views of an
-    image a trained network's answer is averaged over; 1 is the image alone.
+    image a trained network's answer is averaged over; 1 is the image alone. `stem` is how much the network shrinks an
+    image at once; where it is None, large ones more than small ones.
     `cutmix` is the share of the batches that get boxes of each other pasted in, instead of being blended by `mixup`.
     """
 
@@ -56,6 +57,7 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     backbone: Backbone = "residual"
     width: int = 32
     depth: tuple[int, ...] = (2, 2, 2, 2)
+    stem: Literal[1, 2, 4] | None = None
     dropout: float = 0.2
     smoothing: float = 0.1
     mixup: float = 0.3
@@ -94,6 +96,7 @@ class Cnn(medplug.Trainable):
             channels=1 if survey.channels in (1, 3) else survey.channels,
             mirror=_mirrored(survey),
             views=8 if dims == 2 else 1,
+            stem=2 if dims == 3 and min(longest, limit) >= 16 else None,  # a volume's cost falls by eight
         )
 
     def contract(self) -> medplug.InputContract:
@@ -154,6 +157,7 @@ class Cnn(medplug.Trainable):
             size=options.size,
             width=options.width,
             depth=options.depth,
+            stem=options.stem,
             dropout=options.dropout,
         )
 
@@ -222,10 +226,10 @@ class Cnn(medplug.Trainable):
         found: Tensor = network.features(batch.image)  # type: ignore[operator]  # ours has it
         return found
 
-    def attribution_layer(self, network: nn.Module) -> nn.Module:
-        """The last stage, where a place still is a place."""
-        layer: nn.Module = network.attribution_layer()  # type: ignore[operator]  # ours has it
-        return layer
+    def attribution_layer(self, network: nn.Module) -> Sequence[nn.Module]:
+        """The last layer where a place still is a place; of the own network the finer ones before it, too."""
+        layers: Sequence[nn.Module] = network.attribution_layers()  # type: ignore[operator]  # ours has it
+        return layers
 
     def adapt_weights(self, network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """MONAI's names are taken too, and a first convolution of colour is summed for grey images."""

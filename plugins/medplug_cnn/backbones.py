@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from torch import Tensor, nn
 
@@ -100,9 +100,9 @@ class MonaiNetwork(nn.Module):
         """Map [N, channels, (D,) H, W] to logits [N, outputs]."""
         return self.classify(self.features(x))
 
-    def attribution_layer(self) -> nn.Module:
+    def attribution_layers(self) -> list[nn.Module]:
         """The last layer whose output still has places."""
-        return self.body.get_submodule(self.layer)
+        return [self.body.get_submodule(self.layer)]
 
 
 def build(
@@ -114,15 +114,16 @@ def build(
     size: int,
     width: int,
     depth: tuple[int, ...],
+    stem: Literal[1, 2, 4] | None,
     dropout: float,
 ) -> nn.Module:
-    """Return the network that `backbone` names; `size`, `width` and `depth` are the own network's."""
+    """Return the network that `backbone` names; `size`, `width`, `depth` and `stem` are the own network's."""
     if backbone != "residual":
         return MonaiNetwork(backbone, channels, outputs, dims=dims, dropout=dropout)
     from .network import ResidualNetwork, stem_stride
 
     return ResidualNetwork(
-        channels, outputs, dims=dims, width=width, depth=depth, stem=stem_stride(size), dropout=dropout
+        channels, outputs, dims=dims, width=width, depth=depth, stem=stem or stem_stride(size), dropout=dropout
     )
 
 

@@ -114,9 +114,9 @@ class ResidualNetwork(nn.Module):
         """Map [N, channels, (D,) H, W] to logits [N, outputs]."""
         return self.classify(self.features(x))
 
-    def attribution_layer(self) -> nn.Module:
-        """The last stage, where a place still is a place."""
-        return self.stages[-1]
+    def attribution_layers(self) -> list[nn.Module]:
+        """The last stage, where a place still is a place, and those before it, whose grids are finer."""
+        return list(self.stages)[::-1]
 
 
 def exclusive_loss(logits: Tensor, target: Tensor, *, smoothing: float = 0.1) -> Tensor:

@@ -54,6 +54,10 @@ def command(model: Path, as_card: bool, as_json: bool) -> None:
         if trained.pretrained is not None:
             start = trained.pretrained
             rows.add_row("begun from", f"{start.loaded} of {start.tensors} tensors of the file {start.sha256[:12]}")
+        if trained.duplicates_dropped:
+            rows.add_row("left out", f"{trained.duplicates_dropped} rows whose images stand in a later split")
+        for leak in trained.leaks:
+            rows.add_row("known to be wrong", leak, style="red")
     if card.calibration is not None:
         calibration = card.calibration
         rows.add_row(

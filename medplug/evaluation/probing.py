@@ -194,24 +194,26 @@ def _guessed(found: Iterable[Probe]) -> Iterable[str]:
             return
 
 
-def _not_above(found: Iterable[Probe], figures: Sequence[Figure]) -> Iterable[str]:
-    """A warning where the model is not surely better than one that knows nothing."""
-    ours = {figure.name: figure.value for figure in figures if figure.label is None}
-    for one in found:
-        for theirs in one.figures:
-            most = theirs.value if theirs.high is None else theirs.high
-            if one.split == "train" or theirs.name not in ours or ours[theirs.name] > most:
-                continue
-            yield (
-                f"{theirs.name} {ours[theirs.name]:.3f} is not above what a linear model on {_SAID[one.kind]} reaches "
-                f"({theirs.value:.3f}" + ("" if theirs.high is None else f", at most {theirs.high:.3f}") + ")"
-            )
+def _not_above(found: Sequence[Probe], figures: Sequence[Figure]) -> Iterable[str]:
+    """A warning for each figure in which the model is not surely better than what knows nothing."""
+    for ours in figures:
+        told = [
+            f"{_SAID[probe.kind]} ({theirs.value:.3f}"
+            + ("" if theirs.high is None else f", at most {theirs.high:.3f}")
+            + ")"
+            for probe in found
+            for theirs in probe.figures
+            if probe.split != "train" and theirs.name == ours.name and ours.label is None
+            if ours.value <= (theirs.value if theirs.high is None else theirs.high)
+        ]
+        if told:
+            yield f"{ours.name} {ours.value:.3f} is not above what linear models reach that see {', or '.join(told)}"
 
 
 _SAID = {
-    "border": "the border of the image",
-    "grey statistics": "its grey statistics",
-    "pixels": "small pixels",
+    "border": "the border of the image alone",
+    "grey statistics": "grey statistics alone",
+    "pixels": "the pixels, small",
 }
 
 

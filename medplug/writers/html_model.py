@@ -161,6 +161,12 @@ def _training(record: TrainingRecord) -> list[tuple[str, str]]:
     return [
         ("Rows", rows + grouped),
         *([("Trained on", f"rows labelled {record.normal}")] if record.normal else []),
+        *(
+            [("Left out", f"{count(record.duplicates_dropped)} rows whose images stand in a later split")]
+            if record.duplicates_dropped
+            else []
+        ),
+        *[("Known to be wrong", leak) for leak in record.leaks],
         ("Steps", f"{count(record.steps)} of {record.batch_size} images; step {count(record.best_step)} was kept"),
         ("Ended", record.stopped),
         ("Seed", str(record.seed)),

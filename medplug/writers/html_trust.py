@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ..figures import Evaluation, Figure, Probe, Subgroup
-from .html_page import Section, count, fill
+from .html_page import Section, fill
 
 Cell = TypeVar("Cell")
 
@@ -23,7 +23,7 @@ class _Row(Generic[Cell]):
     """A line of a table of figures; `bad` where a warning is about it."""
 
     name: str
-    rows: int
+    rows: int | None
     people: int | None
     cells: Sequence[Cell | None]
     strong: bool = False
@@ -44,19 +44,20 @@ def _probes(evaluation: Evaluation, line: Callable[[Figure], Cell]) -> Section:
     whole = [figure for figure in evaluation.figures if figure.label is None]
     if evaluation.task == "anomaly":  # the same area under the same curve
         whole = [_renamed(figure, "macro AUC") if figure.name == "AUROC" else figure for figure in whole]
-    rows = [_Row("The model", evaluation.rows, None, _cells(names, whole, line), strong=True)]
+    rows = [_Row("The model", None, None, _cells(names, whole, line), strong=True)]
     for probe in evaluation.probes:
         own = f"{evaluation.split} rows" if probe.split == evaluation.split else f"{probe.split} rows, in folds"
         rows.append(_Row(f"{_seen(probe)} ({own})", probe.rows, None, _cells(names, probe.figures, line)))
     body = fill(
         "compared.html",
         what="What it sees",
+        of="Learned from",
         people=False,
         names=names,
         rows=rows,
         notes=(
-            f"Each is a linear model that learned from {count(evaluation.probes[0].rows)} train rows. What is not "
-            "above them needs no network; a label that the border gives away is learned from the border.",
+            "Each is a linear model that learned from train rows. A network that is not above them was not needed; a "
+            "label that the border gives away is learned from the border.",
         ),
     )
     return Section("What trivial models reach", body)
@@ -76,6 +77,7 @@ def _subgroups(evaluation: Evaluation, line: Callable[[Figure], Cell]) -> list[S
     body = fill(
         "compared.html",
         what="Group",
+        of="Rows",
         people=people,
         names=names,
         rows=rows,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .errors import SourceError as SourceError
     from .errors import TrainingError as TrainingError
     from .errors import WriterError as WriterError
+    from .evaluation import compare as compare
     from .evaluation import evaluate as evaluate
     from .hookspecs import hookimpl as hookimpl
     from .lesions import Lesions as Lesions
@@ -83,7 +84,7 @@ _HOME = {
     "batching": "batches",
     "case": "Case CaseReference Image Unit ValueMeaning",
     "errors": "CallError MedplugError ModelFolderError NodeError PluginError PreprocessingError SourceError TrainingError WriterError",
-    "evaluation": "evaluate",
+    "evaluation": "compare evaluate",
     "hookspecs": "hookimpl",
     "lesions": "Lesions plant",
     "model": "Batch Constraint Generative InputContract Labels Loop Model ModelOptions Recipe Span Survey Task Trainable",

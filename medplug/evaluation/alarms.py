@@ -26,7 +26,7 @@ def _areas(found: Mapping[Key, Estimate]) -> list[str]:
         if one.high < 0.5:
             said.append(f"{figure}: worse than chance. The scores or the labels are upside down")
         else:
-            said.append(f"{figure}: not better than chance, as with labels that say nothing of the images")
+            said.append(f"{figure}: it cannot be told from chance, as with labels that say nothing of the images")
     return said
 
 

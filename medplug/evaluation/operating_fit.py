@@ -58,6 +58,8 @@ def fit_operating(
     task = loaded.model.task
     bare = replace(loaded, calibration=None, thresholds=(), operating_points=(), abstention=None)
     if task not in (Task.CLASSIFICATION, Task.ANOMALY):
+        if aim != YOUDEN or coverage is not None:
+            say(f"no operating points: a model for {task.value} decides nothing that a threshold could move")
         return bare
     if len(validation) < LEAST_ROWS:
         say(f"no operating points: {len(validation)} validation rows, and {LEAST_ROWS} are wanted")
@@ -187,6 +189,8 @@ def _anomaly(
         specificity=None if usual_only is None else float((scores < value).mean()),
     )
     if usual_only is None:
+        if aim != YOUDEN:
+            say(f"no operating point at {aim.how}: which rows are normal is not known")
         return (percentile,)
     specific = [one for one in AIMS if one.kind == "specificity"]
     return (with_intervals(percentile, usual_only), *_promises(usual_only, specific, aim, say))

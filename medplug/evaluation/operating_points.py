@@ -19,18 +19,17 @@ from typing import Literal
 
 import numpy as np
 from msgspec.structs import replace as with_fields
+from numpy.typing import NDArray
 
 from ..errors import CallError
 from ..model_folder import Threshold
-from .bootstrap import estimate
 from .questions import Question
-from .scores import Floats, Truths, share
+from .scores import Truths
 from .youden import cuts, youden
 
 Kind = Literal["youden", "sensitivity", "specificity"]
 
 CONFIDENCE = 0.95
-_RESAMPLES = 1000
 
 
 @dataclass(frozen=True)
@@ -84,19 +83,19 @@ def promised(point: Threshold) -> tuple[float | None, float | None]:
     return sensitivity, specificity
 
 
-def choose(question: Question, aim: Aim, seed: int = 0) -> Threshold | str:
+def choose(question: Question, aim: Aim) -> Threshold | str:
     """Return the operating point for an aim, from validation rows, or why there is none."""
     if aim.kind == "youden":
         point = youden(question.scores, question.positive, question.label)
         missing = "its score does not tell the rows that have it from the others"
-        return missing if point is None else with_intervals(point, question, seed)
+        return missing if point is None else with_intervals(point, question)
     kept = question.positive if aim.kind == "sensitivity" else ~question.positive
     units, what = question.units(kept), "have it" if aim.kind == "sensitivity" else "do not have it"
     least = least_share(units, aim.rate)
     if least is None:
         return f"{units} validation rows or patients {what}, and {fewest(aim.rate)} are wanted to promise {aim.how}"
     found = _roomy(question, aim, least)
-    return f"no threshold has {aim.how}" if found is None else with_intervals(found, question, seed)
+    return f"no threshold has {aim.how}" if found is None else with_intervals(found, question)
 
 
 def _roomy(question: Question, aim: Aim, least: float) -> Threshold | None:
@@ -141,31 +140,39 @@ def fewest(rate: float) -> int:
     return math.ceil(math.log(1 - CONFIDENCE) / math.log(rate))
 
 
-def with_intervals(point: Threshold, question: Question, seed: int = 0) -> Threshold:
-    """Return the point with 95 % intervals of its rates: Wilson's, or by bootstrap of patients with several rows."""
+def with_intervals(point: Threshold, question: Question) -> Threshold:
+    """Return the point with 95 % intervals of its rates; rows of one patient count for as much as they tell."""
     reached, positive = question.scores >= point.value, question.positive
     return with_fields(
         point,
-        sensitivity_interval=_interval(reached, positive, question, seed),
-        specificity_interval=_interval(~reached, ~positive, question, seed),
+        sensitivity_interval=_interval(reached[positive], question.clusters[positive]),
+        specificity_interval=_interval(~reached[~positive], question.clusters[~positive]),
     )
 
 
-def _interval(hit: Truths, among: Truths, question: Question, seed: int) -> tuple[float, float] | None:
-    rows, hits, units = int(among.sum()), int((hit & among).sum()), question.units(among)
-    if not rows:
+def _interval(hit: Truths, clusters: NDArray[np.int64]) -> tuple[float, float] | None:
+    if not len(hit):
         return None
-    if units == rows or hits in (0, rows):  # draws of rows that agree say nothing of the next one
-        return wilson(round(hits * units / rows), units)
-
-    def statistics(weights: Floats) -> dict[str, Floats]:
-        return {"rate": share(hit, among, weights)}
-
-    found = estimate(statistics, question.clusters, _RESAMPLES, seed)["rate"]
-    return None if found.low is None or found.high is None else (found.low, found.high)
+    share, independent = float(hit.mean()), effective_rows(hit, clusters)
+    return wilson(share * independent, independent)
 
 
-def wilson(hits: int, rows: int) -> tuple[float, float]:
+def effective_rows(hit: Truths, clusters: NDArray[np.int64]) -> float:
+    """Return how many independent rows would tell a share as well (Kish 1965): rows / design effect.
+
+    The variance is that of a ratio over clusters. Where all rows agree, each cluster counts once.
+    """
+    rows, share = len(hit), float(hit.mean())
+    numbers, place = np.unique(clusters, return_inverse=True)
+    units = len(numbers)
+    if units == rows or share in (0.0, 1.0) or units == 1:
+        return float(units)
+    apart = np.bincount(place, weights=hit - share, minlength=units)
+    variance = float((apart**2).sum()) / rows**2 * units / (units - 1)
+    return min(float(rows), share * (1 - share) / variance) if variance > 0 else float(rows)
+
+
+def wilson(hits: float, rows: float) -> tuple[float, float]:
     """Return the 95 % score interval of a proportion (Wilson 1927); it is honest for few rows and at 0 and 1."""
     z = 1.959963984540054
     share_, weight = hits / rows, z * z / rows

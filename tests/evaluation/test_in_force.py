@@ -195,6 +195,21 @@ def test_the_command_line_shows_points_and_puts_them_in_force(folder):
     assert (wrong.exit_code, "--label goes with --at" in wrong.output) == (2, True)
 
 
+def test_training_puts_in_force_what_it_is_told_to_and_refuses_a_wrong_aim_at_once(made, tmp_path):
+    arguments = [made / "data" / "table.csv", "--label", "side", "--patient", "who", "--steps", 30, "--device", "cpu"]
+
+    said = told("train", "sides", *arguments, "-o", tmp_path / "m", "--operate", "specificity=0.8")
+
+    assert {one.how for one in read_card(tmp_path / "m").thresholds} == {"specificity 0.80"}
+    assert "(specificity 0.80 on 120 val rows" in said
+    assert "What it is not for" in (tmp_path / "m" / "training.html").read_text()
+    wrong = CliRunner().invoke(
+        cli, ["train", "sides", *map(str, arguments), "-o", str(tmp_path / "x"), "--operate", "specificity=2"]
+    )
+    assert isinstance(wrong.exception, CallError)
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_run_abstains_where_it_is_asked_to(made, folder, tmp_path):
     said = told("run", folder, made / "data", "-o", tmp_path / "out", "--abstain", "--device", "cpu")
 

@@ -11,6 +11,7 @@ from medplug.evaluation.operating_points import (
     Aim,
     aim_of,
     choose,
+    effective_rows,
     fewest,
     least_share,
     promised,
@@ -85,6 +86,17 @@ def test_rows_of_one_patient_count_once():
     assert together.specificity >= least_share(30, 0.90)
     widths = [low_high[1] - low_high[0] for low_high in (together.specificity_interval, apart.specificity_interval)]
     assert widths[0] > widths[1]
+
+
+def test_alike_rows_of_a_patient_tell_what_one_row_tells_and_unlike_ones_more():
+    generator = np.random.default_rng(1)
+    clusters = np.repeat(np.arange(200), 4)
+    alike = np.repeat(generator.random(200) < 0.8, 4)
+    unlike = generator.random(800) < 0.8
+
+    assert effective_rows(alike, clusters) == pytest.approx(200, rel=0.01)
+    assert effective_rows(unlike, clusters) > 600
+    assert effective_rows(unlike, np.arange(800)) == 800
 
 
 def test_where_kinds_are_far_apart_the_threshold_leaves_the_tail_at_no_cost():

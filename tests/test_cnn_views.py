@@ -114,3 +114,15 @@ def test_what_the_user_names_says_what_the_rows_show(tmp_path, named, mirrored):
     )
 
     assert trained.card.options["mirror"] is mirrored
+
+
+def test_a_model_that_standardises_does_so_wherever_it_looks():
+    model, network, batch = a_model(standardise=True)
+    brighter = medplug.Batch(image=batch.image * 0.8 + 0.3, target=torch.zeros(3, dtype=torch.int64))
+    batch = medplug.Batch(image=batch.image, target=brighter.target)
+
+    with torch.inference_mode():
+        for name, one in model.forward(network, batch).items():
+            torch.testing.assert_close(one, model.forward(network, brighter)[name])
+        torch.testing.assert_close(model.features(network, batch), model.features(network, brighter))
+        torch.testing.assert_close(model.validation_loss(network, batch), model.validation_loss(network, brighter))

@@ -30,6 +30,9 @@ Backbone = Literal[
 ]
 """The networks that there are: this plugin's own, and those of MONAI's that it knows how to explain."""
 
+_SMALLEST_FOR_MONAI = 64
+"""The side, in pixels, below which MONAI's networks shrink an image to nothing."""
+
 _PAIRED = frozenset(
     {"BREAST", "EYE", "SHOULDER", "ARM", "ELBOW", "FOREARM", "WRIST", "HAND", "FINGER"}
     | {"HIP", "THIGH", "KNEE", "LEG", "CALF", "ANKLE", "FOOT", "TOE", "SKIN"}
@@ -44,9 +47,10 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
 
     `size` is the side of the square or cube that it sees, `channels` how many are given to it: 1 is grey, 3 colour, any
     other number the stored ones. `depth` counts the residual blocks of each stage, `width` the channels of the first.
-    `mirror` has training images mirrored left to right half of the time. `views` is how many slightly moved views of an
-    image a trained network's answer is averaged over; 1 is the image alone. `stem` is how much the network shrinks an
-    image at once; where it is None, large ones more than small ones.
+    `standardise` brings each image to one mean and one deviation; `mirror` has training images mirrored left to right
+    half of the time. `views` is how many slightly moved views of an image a trained network's answer is averaged over;
+    1 is the image alone. `stem` is how much the network shrinks an image at once; where it is None, large ones more
+    than small ones.
     `cutmix` is the share of the batches that get boxes of each other pasted in, instead of being blended by `mixup`.
     """
 
@@ -54,6 +58,7 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     dims: Literal[2, 3] = 2
     channels: int = 1
     mirror: bool = False
+    standardise: bool = False
     backbone: Backbone = "residual"
     width: int = 32
     depth: tuple[int, ...] = (2, 2, 2, 2)
@@ -89,7 +94,7 @@ class Cnn(medplug.Trainable):
         longest = max(survey.shape)
         limit = 96 if dims == 2 else 48
         if self.options.backbone != "residual":
-            longest, limit = max(longest, 64), max(limit, 64)  # MONAI's networks shrink smaller ones to nothing
+            longest, limit = max(longest, _SMALLEST_FOR_MONAI), max(limit, _SMALLEST_FOR_MONAI)
         return self.options.replace(
             dims=dims,
             size=min(longest, limit),
@@ -173,7 +178,7 @@ class Cnn(medplug.Trainable):
         features = self.features(network, batch)
         logits: Tensor = network.classify(features)  # type: ignore[operator]  # ours has it
         if self.options.views > 1 and not network.training and not torch.is_grad_enabled():
-            others = moved(batch.image, self.options.views)[1:]
+            others = moved(self._seen(batch), self.options.views)[1:]
             logits = torch.stack([logits, *(network(view) for view in others)]).mean(dim=0)
         return {"logits": logits, "features": features}
 
@@ -206,7 +211,7 @@ class Cnn(medplug.Trainable):
         from .network import mixed, pasted
 
         assert batch.target is not None  # the host gives a target to a classifier
-        image, options = batch.image, self.options
+        image, options = self._seen(batch), self.options
         target = F.one_hot(batch.target, len(self.labels)).float() if self.labels.exclusive else batch.target
         if options.cutmix > 0 and torch.rand((), generator=loop.generator) < options.cutmix:
             image, target = pasted(image, target, loop.generator)
@@ -219,11 +224,11 @@ class Cnn(medplug.Trainable):
     def validation_loss(self, network: nn.Module, batch: medplug.Batch) -> Tensor:
         """The cross-entropy without mixing or smoothing."""
         assert batch.target is not None
-        return self._loss(network(batch.image), batch.target, 0.0)
+        return self._loss(network(self._seen(batch)), batch.target, 0.0)
 
     def features(self, network: nn.Module, batch: medplug.Batch) -> Tensor:
         """The pooled activations of the last stage."""
-        found: Tensor = network.features(batch.image)  # type: ignore[operator]  # ours has it
+        found: Tensor = network.features(self._seen(batch))  # type: ignore[operator]  # ours has it
         return found
 
     def attribution_layer(self, network: nn.Module) -> Sequence[nn.Module]:
@@ -236,6 +241,12 @@ class Cnn(medplug.Trainable):
         from .backbones import adapted
 
         return adapted(self.options.backbone, network, weights)
+
+    def _seen(self, batch: medplug.Batch) -> Tensor:
+        """What the network is shown."""
+        from .network import standardised
+
+        return standardised(batch.image) if self.options.standardise else batch.image
 
     def _loss(self, logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
         from .network import exclusive_loss, multi_label_loss

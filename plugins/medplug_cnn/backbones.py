@@ -59,9 +59,6 @@ _FAMILIES: dict[str, _Family] = {
     "efficientnet": _Family(_efficientnet, "_bn1", "_fc"),
 }
 
-SMALLEST = 64
-"""The side, in pixels, below which these networks shrink an image to nothing."""
-
 
 class MonaiNetwork(nn.Module):
     """A network of MONAI's with a head of our own, so that its features can be had: `body` gives [N, F]."""

@@ -12,12 +12,13 @@ from ..dataset import Dataset
 from ..errors import CallError
 from ..model import Task
 from ..model_folder import Abstention, Card, LoadedModel, Metric, Threshold, load, read_card, write_card
+from ..operating import ANOMALOUS
 from ..session import Session
 from .answered import Answered, answer, normal_of
 from .coverage import checked_coverage, confidences, fit_abstention
 from .measured_data import dataset_of
-from .operating_fit import LEAST_ROWS, only_validation
-from .operating_points import Aim, choose
+from .operating_fit import only_validation
+from .operating_points import LEAST_ROWS, Aim, choose
 from .questions import questions
 
 _BY_THRESHOLD = ("sensitivity", "specificity", "precision", "accuracy")
@@ -26,7 +27,7 @@ _BY_THRESHOLD = ("sensitivity", "specificity", "precision", "accuracy")
 
 @dataclass(frozen=True)
 class Chosen:
-    """A card as it stands now, and for each label that keeps its threshold the reason."""
+    """A card as it stands now, and for each label that stays as it was the reason."""
 
     card: Card
     notes: tuple[str, ...] = ()
@@ -47,21 +48,21 @@ def put_in_force(
     changed since training.
     """
     card = read_card(folder)
-    known = {point.label for point in (*card.operating_points, *card.thresholds)}
-    strange = [label for label in labels if label not in known and label not in card.labels.names]
+    names = (ANOMALOUS,) if card.task == Task.ANOMALY else card.labels.names if card.task == Task.CLASSIFICATION else ()
+    strange = [label for label in labels if label not in names]
     if strange:
-        raise CallError(
-            f"no label {strange[0]!r}; the model has {', '.join(card.labels.names or tuple(sorted(known))) or 'none'}"
-        )
+        raise CallError(f"no label {strange[0]!r} that a threshold decides; the model has {', '.join(names) or 'none'}")
+    if not names:
+        raise CallError(f"{card.plugin.name} is for {card.task} and decides nothing that a threshold could move")
     found = {point.label: point for point in card.operating_points if point.how == aim.how}
-    wanted = tuple(labels) or (tuple(known) or card.labels.names)
+    wanted = tuple(labels) or names
     missing = [label for label in wanted if label not in found]
     reasons: dict[str, str] = {}
-    if missing or not wanted:
+    if missing:
         fitted, reasons = _fitted(folder, aim, missing, validation, device)
         found |= fitted
     if not any(label in found for label in wanted) or (labels and reasons):
-        why = "; ".join(f"{label}: {reason}" for label, reason in reasons.items()) or "it has no labels to choose for"
+        why = "; ".join(f"{label}: {reason}" for label, reason in reasons.items()) or "no row is known to be normal"
         raise CallError(f"no operating point at {aim.how}: {why}")
     forced = {point.label: point for point in card.thresholds} | {
         label: found[label] for label in wanted if label in found
@@ -73,7 +74,7 @@ def put_in_force(
         metrics=_still_true(card, tuple(forced.values())),
     )
     write_card(Path(folder), changed)
-    return Chosen(changed, tuple(f"{label} keeps its threshold: {reason}" for label, reason in reasons.items()))
+    return Chosen(changed, tuple(f"{label} stays as it was: {reason}" for label, reason in reasons.items()))
 
 
 def put_abstention_in_force(
@@ -113,7 +114,7 @@ def _fitted(
     found: dict[str, Threshold] = {}
     reasons: dict[str, str] = {}
     for question in questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded)):
-        if labels and question.label not in labels:
+        if question.label not in labels:
             continue
         point = choose(question, aim)
         if isinstance(point, Threshold):

@@ -17,18 +17,12 @@ from ..operating import ANOMALOUS
 from ..session import Session
 from .answered import Answered, answer, normal_of, targets_in_order
 from .coverage import checked_coverage, confidences, fit_abstention
-from .operating_points import AIMS, YOUDEN, Aim, choose, with_intervals
+from .operating_points import AIMS, LEAST_OF_A_KIND, LEAST_ROWS, YOUDEN, Aim, choose, with_intervals
 from .questions import Question, questions
 
 Floats = NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
-
-LEAST_ROWS = 10
-"""With fewer rows nothing is fitted."""
-
-LEAST_OF_A_KIND = 5
-"""With fewer rows that have a label, or that do not, no threshold is chosen between the two."""
 
 _TINY = 1e-30  # as in operating.tempered, whose inverse this is
 _TEMPERATURES = (0.1, 10.0)
@@ -130,17 +124,9 @@ def _classification(
 
 def _points(question: Question, aim: Aim, say: Callable[[str], None]) -> list[Threshold]:
     """The operating points of one label; none where hardly any row has it, or where its score finds nothing."""
-    name, here = question.label, int(question.positive.sum())
-    others = len(question.positive) - here
-    if here + others < LEAST_ROWS or min(here, others) < LEAST_OF_A_KIND:
-        say(
-            f"no operating point for {name}: {here} validation rows have it and {others} do not; wanted are "
-            f"{LEAST_ROWS} rows, and {LEAST_OF_A_KIND} of either kind"
-        )
-        return []
     balanced = choose(question, YOUDEN)
     if isinstance(balanced, str):
-        say(f"no operating point for {name}: its probability does not tell the rows that have it from the others")
+        say(f"no operating point for {question.label}: {balanced}")
         return []
     return [balanced, *_promises(question, AIMS, aim, say)]
 

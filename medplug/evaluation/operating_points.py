@@ -31,6 +31,12 @@ Kind = Literal["youden", "sensitivity", "specificity"]
 
 CONFIDENCE = 0.95
 
+LEAST_ROWS = 10
+"""With fewer rows nothing is fitted."""
+
+LEAST_OF_A_KIND = 5
+"""With fewer rows that have a label, or that do not, no threshold is chosen between the two."""
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -86,6 +92,13 @@ def promised(point: Threshold) -> tuple[float | None, float | None]:
 def choose(question: Question, aim: Aim) -> Threshold | str:
     """Return the operating point for an aim, from validation rows, or why there is none."""
     if aim.kind == "youden":
+        here = int(question.positive.sum())
+        others = len(question.positive) - here
+        if here + others < LEAST_ROWS or min(here, others) < LEAST_OF_A_KIND:
+            return (
+                f"{here} validation rows have it and {others} do not; wanted are {LEAST_ROWS} rows, and "
+                f"{LEAST_OF_A_KIND} of either kind"
+            )
         point = youden(question.scores, question.positive, question.label)
         missing = "its score does not tell the rows that have it from the others"
         return missing if point is None else with_intervals(point, question)

@@ -151,7 +151,7 @@ def test_an_aim_that_cannot_be_kept_changes_nothing(folder):
 
     with pytest.raises(CallError, match=r"no operating point at specificity 0\.99: .* and 299 are wanted"):
         put_in_force(folder, Aim("specificity", 0.99))
-    with pytest.raises(CallError, match="no label 'x'; the model has l, r"):
+    with pytest.raises(CallError, match="no label 'x' that a threshold decides; the model has l, r"):
         put_in_force(folder, Aim("youden"), ["x"])
     assert (folder / "model.json").read_bytes() == before
 
@@ -165,6 +165,15 @@ def test_a_folder_of_before_keeps_its_threshold_among_the_points(folder):
     assert set(card.thresholds) < set(read_card(folder).operating_points)
 
 
+def test_a_folder_without_points_is_given_them(made, tmp_path):
+    folder = shutil.copytree(made / "unusual", tmp_path / "unusual")
+    write_card(folder, replace(read_card(folder), thresholds=(), operating_points=()))
+
+    put_in_force(folder, Aim("specificity", 0.80))
+
+    assert [(one.label, one.how) for one in read_card(folder).thresholds] == [("anomalous", "specificity 0.80")]
+
+
 def test_figures_that_held_for_another_threshold_leave_an_anomalys_card(made, tmp_path):
     folder = shutil.copytree(made / "unusual", tmp_path / "unusual")
     metrics = [
@@ -172,8 +181,7 @@ def test_figures_that_held_for_another_threshold_leave_an_anomalys_card(made, tm
     ]
     write_card(folder, replace(read_card(folder), metrics=tuple(metrics)))
 
-    aim = Aim("specificity", 0.80)
-    put_in_force(folder, aim)
+    put_in_force(folder, Aim("specificity", 0.80))
 
     card = read_card(folder)
     assert [metric.name for metric in card.metrics] == ["AUROC"]

@@ -62,17 +62,17 @@ class Autoencoder(medplug.Trainable):
     def augmentation(self) -> medplug.Augmentation:
         """Small movements and exposures: what must not count as unusual."""
         return medplug.Augmentation(
-            rotate=(-7, 7),
-            scale=(0.9, 1.1),
-            shift=(-0.05, 0.05),
-            contrast=(0.85, 1.15),
-            brightness=(-0.1, 0.1),
-            gamma=(0.8, 1.25),
+            rotate=(-4, 4),
+            scale=(0.95, 1.05),
+            shift=(-0.025, 0.025),
+            contrast=(0.92, 1.08),
+            brightness=(-0.05, 0.05),
+            gamma=(0.9, 1.12),
         )
 
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise."""
-        return medplug.Recipe(steps=1000, batch_size=64, ema=0.99, clip=5.0, precision="bfloat16")
+        return medplug.Recipe(steps=600, batch_size=64, ema=0.99, clip=5.0, precision="bfloat16")
 
     def build(self) -> nn.Module:
         """Return the network."""
@@ -100,7 +100,7 @@ class Autoencoder(medplug.Trainable):
         return {
             "reconstruction": found.reconstruction,
             "map": 1 - (1 - found.unlike) * (1 - lesion),
-            "score": detector.normals.standardised(found.each).mean(1),
+            "score": detector.normals.score(found.each),
             "features": found.seen.features,
         }
 

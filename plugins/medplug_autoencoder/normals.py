@@ -6,6 +6,8 @@ Covariance Estimation (2010).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -13,20 +15,22 @@ from torch import Tensor, nn
 class Normals(nn.Module):
     """Measured once, after training, and stored with the weights; before, all is taken as it is.
 
-    `features` and `evidences` are the numbers of both.
+    `features` is how many there are, `weights` are those of each evidence in the score; they add up to 1.
     """
 
     mean: Tensor
     whitening: Tensor
     center: Tensor
     spread: Tensor
+    weights: Tensor
 
-    def __init__(self, features: int, evidences: int) -> None:
+    def __init__(self, features: int, weights: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("mean", torch.zeros(features))
         self.register_buffer("whitening", torch.eye(features))
-        self.register_buffer("center", torch.zeros(evidences))
-        self.register_buffer("spread", torch.ones(evidences))
+        self.register_buffer("center", torch.zeros(len(weights)))
+        self.register_buffer("weights", torch.tensor(weights))
+        self.register_buffer("spread", torch.ones(len(weights)))
 
     @torch.no_grad()
     def measure_features(self, features: Tensor) -> None:
@@ -57,6 +61,6 @@ class Normals(nn.Module):
         away = (features.float() - self.mean) @ self.whitening.T
         return away.square().mean(1).clamp_min(1e-12).log() / 2
 
-    def standardised(self, evidence: Tensor) -> Tensor:
-        """Evidence [N, K] in standard deviations above what is normal."""
-        return (evidence - self.center) / self.spread
+    def score(self, evidence: Tensor) -> Tensor:
+        """One number [N] from evidence [N, K] in standard deviations above what is normal, weighed by `weights`."""
+        return ((evidence - self.center) / self.spread) @ self.weights

@@ -56,9 +56,37 @@ def result_schema() -> str:
     return json.dumps(json_schema(), indent=2) + "\n"
 
 
+MODELS = """\
+# Models, measured
+
+<!-- Written by docs/generate.py from models.jsonl; a test compares them. -->
+
+Every final run that was ever made on the test rows of a known data set, in the order in which they were made: the
+first look at test rows is worth more than the fifth. `medplug bench models --final` adds to the log from which this
+page is made. Recipes were chosen by cross-validation on train rows; [Measure models](../how-to/bench-models.md) says
+how, and how the intervals are made. Images of one hospital share its habits, and none of these figures says how a
+model does elsewhere.
+"""
+
+
+def models() -> dict[str, str]:
+    """Return the page of all final runs, and its picture where there are any."""
+    from medplug.bench.models import chart, goals, log, table
+
+    runs = log.read(HERE / "benchmarks" / "models.jsonl")
+    page = f"{MODELS}\n{table.markdown(runs)}"
+    if not runs:
+        return {"benchmarks/models.md": page}
+    picture = "![The newest run of each model on each data set](models.svg)\n"
+    return {
+        "benchmarks/models.md": f"{page}\n{picture}",
+        "benchmarks/models.svg": chart.svg(table.newest(runs), goals.GOALS),
+    }
+
+
 def pages() -> dict[str, str]:
     """Return the generated files by their path below docs/."""
-    return {"reference/command-line.md": command_line(), "reference/result-schema.json": result_schema()}
+    return {"reference/command-line.md": command_line(), "reference/result-schema.json": result_schema(), **models()}
 
 
 if __name__ == "__main__":

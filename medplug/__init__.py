@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     from .errors import SourceError as SourceError
     from .errors import TrainingError as TrainingError
     from .errors import WriterError as WriterError
+    from .evaluation import compare as compare
     from .evaluation import evaluate as evaluate
     from .hookspecs import hookimpl as hookimpl
+    from .lesions import Lesions as Lesions
+    from .lesions import plant as plant
     from .model import Batch as Batch
     from .model import Constraint as Constraint
     from .model import Generative as Generative
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from .model import Survey as Survey
     from .model import Task as Task
     from .model import Trainable as Trainable
+    from .planting import plant_set as plant_set
     from .preprocessing import Constant as Constant
     from .preprocessing import Crop as Crop
     from .preprocessing import Display as Display
@@ -80,9 +84,11 @@ _HOME = {
     "batching": "batches",
     "case": "Case CaseReference Image Unit ValueMeaning",
     "errors": "CallError MedplugError ModelFolderError NodeError PluginError PreprocessingError SourceError TrainingError WriterError",
-    "evaluation": "evaluate",
+    "evaluation": "compare evaluate",
     "hookspecs": "hookimpl",
+    "lesions": "Lesions plant",
     "model": "Batch Constraint Generative InputContract Labels Loop Model ModelOptions Recipe Span Survey Task Trainable",
+    "planting": "plant_set",
     "preprocessing": "Constant Crop Display FitPercentiles Flip Full Normalize Orient Pad Percentiles Preprocessing Range Resize Rotate Spacing Stored Window Windows",
     "result": "Anomaly Classification Explanation Generated Prediction Refused Regression Result Segmentation Skipped",
     "running": "run",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from .operating_figures import Drift, Predictive
 from .result import ModelReference
 
 
@@ -22,7 +23,11 @@ class Figure(_Part, frozen=True):
 
 
 class Curve(_Part, frozen=True):
-    """Points of a plot: "roc" (x = 1 - specificity, y = sensitivity) or "calibration" (x = stated, y = observed)."""
+    """Points of a plot.
+
+    "roc" (x = 1 - specificity, y = sensitivity), "calibration" (x = stated, y = observed) or "coverage" (x = the most
+    sure part of the rows, y = its accuracy).
+    """
 
     kind: str
     label: str | None
@@ -62,12 +67,43 @@ class Subgroup(_Part, frozen=True):
     figures: tuple[Figure, ...] = ()
 
 
+class Neighbour(_Part, frozen=True):
+    """A generated image and the training image nearest to it.
+
+    `picture` is the generated one, as a PNG data URI; `source` names the other. `distance` is that of their pixels, as
+    a share of the distance at which the median real image lies from the nearest training image.
+    """
+
+    name: str
+    picture: str
+    source: str
+    distance: float
+
+
+class Explained(_Part, frozen=True):
+    """How the maps of where a model looked stood their controls, on `rows` rows of which `planted` could be used.
+
+    Figures: "pointing hit", of the maps and (by label) of each control; "hit above control", paired; and the "rank
+    correlation" of maps with those of shuffled weights. None of them where too few lesions moved the answer.
+    """
+
+    method: str
+    rows: int
+    planted: int
+    figures: tuple[Figure, ...] = ()
+
+    def figure(self, name: str, label: str | None = None) -> Figure:
+        """Return one figure; `KeyError` when it was not computed."""
+        return _find(self.figures, name, label)
+
+
 class Evaluation(_Part, frozen=True):
     """How a model did on the rows of one split.
 
     Intervals are bootstrap percentiles over `resamples` draws, of whole patients when `clustered_by` names their
     column. `confusion[i][j]` counts rows of label i that were answered j. `worst` lists the most confident errors.
     `warnings`, shown in red, say why the figures may not be what they seem; `notes` say what else is to be known.
+    `drift` is what operating points do here. `neighbours` are the generated images nearest to training images.
     """
 
     task: str
@@ -88,15 +124,23 @@ class Evaluation(_Part, frozen=True):
     worst: tuple[Scored, ...] = ()
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    drift: tuple[Drift, ...] = ()
+    predictive: tuple[Predictive, ...] = ()
     probes: tuple[Probe, ...] = ()
     subgroups: tuple[Subgroup, ...] = ()
+    neighbours: tuple[Neighbour, ...] = ()
+    explained: Explained | None = None
 
     def figure(self, name: str, label: str | None = None) -> Figure:
         """Return one figure; `KeyError` when it was not computed."""
-        for one in self.figures:
-            if one.name == name and one.label == label:
-                return one
-        raise KeyError(f"no figure {name!r} for {label!r}")
+        return _find(self.figures, name, label)
+
+
+def _find(figures: tuple[Figure, ...], name: str, label: str | None) -> Figure:
+    for one in figures:
+        if one.name == name and one.label == label:
+            return one
+    raise KeyError(f"no figure {name!r} for {label!r}")
 
 
 class HistoryPoint(_Part, frozen=True):

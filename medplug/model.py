@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
@@ -173,12 +173,16 @@ class Survey:
     """What the training rows look like, for a model that fits its options to them.
 
     `shape` is the median shape of the images, `channels` their most frequent number of channels, `count` how many.
+    `modalities` and `body_parts` are those that the user named for the model, else those that the rows state, and
+    empty where a row states none.
     """
 
     shape: tuple[int, ...]
     channels: int
     count: int
     labels: Labels
+    modalities: frozenset[str] = frozenset()
+    body_parts: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -253,8 +257,11 @@ class Model(ABC):
         """Return [N, F] features in which images may be compared, or None when the model has none."""
         return None
 
-    def attribution_layer(self, network: nn.Module) -> nn.Module | None:
-        """Return the layer whose activations Grad-CAM reads, or None; `forward` must then give "logits" [N, L]."""
+    def attribution_layer(self, network: nn.Module) -> nn.Module | Sequence[nn.Module] | None:
+        """Return the layer whose activations Grad-CAM reads, or None; `forward` must then give "logits" [N, L].
+
+        Of several, the first, the deepest, says which part of the image counted, and finer ones where in it.
+        """
         return None
 
 
@@ -262,8 +269,18 @@ class Trainable(Model):
     """A model that medplug can train."""
 
     def fit_options(self, survey: Survey) -> Any:
-        """Return the options that suit this data; what the user set by hand is laid over them, before `build`."""
+        """Return the options that suit this data; what the user set by hand is laid over them, before `build`.
+
+        `self.options` holds what the user set, and the defaults of the rest.
+        """
         return self.options
+
+    def adapt_weights(self, network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Return pretrained `weights` under the names and in the shapes of `network.state_dict()`.
+
+        The host copies those that fit, before the first step. What fits nowhere may be left as it is.
+        """
+        return weights
 
     def recipe(self) -> Recipe:
         """Return how the host trains it, unless the user says otherwise."""
@@ -285,13 +302,38 @@ class Trainable(Model):
         """Return the mean loss of a validation batch, by which the best weights are kept; None keeps the last."""
         return None
 
+    def after_training(self, network: nn.Module, train: Iterable[Batch], validation: Iterable[Batch]) -> None:
+        """Measure what the finished network makes of its rows, once, and keep it in the network's buffers.
+
+        `network` has the weights that are kept and is in evaluation mode, without gradients. `train` and `validation`
+        yield the rows it learned and was validated on (of an anomaly model the normal ones), not augmented, as often as
+        they are iterated; `validation` may be empty. What is put into registered buffers is saved with the weights.
+        """
+
 
 class Generative(Trainable):
     """A model that makes images out of noise."""
 
+    @property
+    def conditional(self) -> bool:
+        """Whether `sample` can be told which label to show."""
+        return False
+
     @abstractmethod
-    def sample(self, network: nn.Module, count: int, generator: torch.Generator) -> Mapping[str, Tensor]:
-        """Return what `decode` turns into `Generated`, `count` of them, drawn from `generator` on the CPU."""
+    def sample(
+        self, network: nn.Module, count: int, generator: torch.Generator, label: str | None = None
+    ) -> Mapping[str, Tensor]:
+        """Return what `decode` turns into `Generated`, `count` of them, drawn from `generator` on the CPU.
+
+        Only a `conditional` model is given a `label`; without, it draws labels as often as training met them.
+        """
+
+    def near_copies(self, network: nn.Module, output: Mapping[str, Tensor]) -> Tensor | None:
+        """Say of what `sample` returned, [N] bool, what is nearly a training image: the host draws it again.
+
+        None where the model keeps nothing to tell them by.
+        """
+        return None
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

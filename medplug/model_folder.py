@@ -53,7 +53,12 @@ class Calibration(_Part, frozen=True):
 
 
 class Threshold(_Part, frozen=True):
-    """An operating point: a case is positive for `label` from `value` on. `how` and `split` are its provenance."""
+    """An operating point: a case is positive for `label` from `value` on. `how` and `split` are its provenance.
+
+    `how` is "youden", "sensitivity 0.95" or "specificity 0.90" (at least that, see `evaluation.operating_points`), or
+    says a percentile. The rates are those of the `rows` that it was chosen on, the intervals 95 % ones. It may only
+    come from validation rows: what test rows chose would flatter every figure on them.
+    """
 
     label: str
     value: float
@@ -62,6 +67,38 @@ class Threshold(_Part, frozen=True):
     rows: int
     sensitivity: float | None = None
     specificity: float | None = None
+    sensitivity_interval: tuple[float, float] | None = None
+    specificity_interval: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        _only_from_validation(f"an operating point for {self.label}", self.split)
+        if not math.isfinite(self.value):
+            raise ValueError(f"an operating point at {self.value} for {self.label}: a finite value is wanted")
+
+
+class Abstention(_Part, frozen=True):
+    """How sure an answer must be, or none is given: so sure were `coverage` of the `rows` that it was fitted on.
+
+    `confidence` is what `operating.confidence` gives, 0 to 1. Answers are withheld only where it is `in_force`.
+    """
+
+    confidence: float
+    coverage: float
+    split: str
+    rows: int
+    in_force: bool = False
+
+    def __post_init__(self) -> None:
+        _only_from_validation("a limit of abstention", self.split)
+        if not (0 <= self.confidence <= 1 and 0 < self.coverage < 1):
+            raise ValueError(
+                f"abstention below {self.confidence} for a coverage of {self.coverage}: both are fractions"
+            )
+
+
+def _only_from_validation(what: str, split: str) -> None:
+    if split != "val":
+        raise ValueError(f"{what} chosen on {split} rows: only validation rows (val) may choose one")
 
 
 class Metric(_Part, frozen=True):
@@ -75,12 +112,20 @@ class Metric(_Part, frozen=True):
     rows: int
 
 
+class PretrainedRecord(_Part, frozen=True):
+    """The file that a training started from, by its SHA-256: `loaded` of the network's `tensors` were taken from it."""
+
+    sha256: str
+    loaded: int
+    tensors: int
+
+
 class TrainingRecord(_Part, frozen=True):
     """How the weights were made.
 
-    `data` and the columns of its table are as they were given: where `evaluate` looks when it is told no other. `leaks`
-    says what is known to be wrong with the rows, `duplicates_dropped` how many were left out since a later split has
-    their images too.
+    `data` and the columns of its table are as they were given: where `evaluate` looks when it is told no other.
+    `counts` are the train rows of each label; empty where they were not counted. `leaks` says what is known to be wrong
+    with the rows, `duplicates_dropped` how many were left out since a later split has their images too.
     """
 
     data_sha256: str
@@ -100,12 +145,17 @@ class TrainingRecord(_Part, frozen=True):
     patient_column: str | None = None
     split_column: str | None = None
     mask_column: str | None = None
+    counts: dict[str, int] = msgspec.field(default_factory=dict)
     leaks: tuple[str, ...] = ()
     duplicates_dropped: int = 0
+    pretrained: PretrainedRecord | None = None
 
 
 class Card(_Part, frozen=True):
-    """The contents of `model.json`: from training on, only what stands here counts."""
+    """The contents of `model.json`: from training on, only what stands here counts.
+
+    `operating_points` are all that were chosen, `thresholds` those in force: one for each label at most.
+    """
 
     plugin: PluginReference
     task: str
@@ -120,6 +170,8 @@ class Card(_Part, frozen=True):
     calibration: Calibration | None = None
     thresholds: tuple[Threshold, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    operating_points: tuple[Threshold, ...] = ()
+    abstention: Abstention | None = None
     format: Literal[1] = 1
 
 
@@ -135,6 +187,8 @@ class LoadedModel:
     reference: ModelReference | None = None
     calibration: Calibration | None = None
     thresholds: tuple[Threshold, ...] = ()
+    operating_points: tuple[Threshold, ...] = ()
+    abstention: Abstention | None = None
     card: Card | None = None
     path: Path | None = None
 
@@ -240,6 +294,8 @@ def assemble(
         ),
         calibration=card.calibration,
         thresholds=card.thresholds,
+        operating_points=card.operating_points,
+        abstention=card.abstention,
         card=card,
         path=path,
     )

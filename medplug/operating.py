@@ -1,21 +1,31 @@
-"""What a model folder adds to a raw prediction: its calibration and its operating points."""
+"""What a model folder adds to a raw prediction: its calibration, its operating points, and where it abstains."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace as with_parts
 
 from msgspec.structs import replace
 
-from .model_folder import Calibration, Threshold
+from .errors import CallError
+from .model_folder import Abstention, Calibration, LoadedModel, Threshold
 from .result import Anomaly, Classification, Prediction
 
 ANOMALOUS = "anomalous"
 """The name under which an anomaly model's threshold stands."""
 
 
-def operate(prediction: Prediction, calibration: Calibration | None, thresholds: Sequence[Threshold]) -> Prediction:
-    """Return the prediction with calibrated probabilities, and with what reaches its threshold."""
+def operate(
+    prediction: Prediction,
+    calibration: Calibration | None,
+    thresholds: Sequence[Threshold],
+    abstention: Abstention | None = None,
+) -> Prediction:
+    """Return the prediction with calibrated probabilities, and with what reaches its threshold.
+
+    Where an abstention is in force, a classification that is less sure keeps its probabilities alone.
+    """
     values = {threshold.label: threshold.value for threshold in thresholds}
     if isinstance(prediction, Classification):
         probabilities = prediction.probabilities
@@ -23,10 +33,32 @@ def operate(prediction: Prediction, calibration: Calibration | None, thresholds:
             probabilities = tempered(probabilities, calibration.temperature, prediction.exclusive)
         label = max(probabilities, key=lambda name: probabilities[name]) if prediction.exclusive else None
         positive = tuple(name for name, p in probabilities.items() if name in values and p >= values[name])
-        return replace(prediction, probabilities=probabilities, label=label, positive=positive if values else None)
+        decided = replace(prediction, probabilities=probabilities, label=label, positive=positive if values else None)
+        return decided if abstention is None or not abstention.in_force else _abstaining(decided, abstention)
     if isinstance(prediction, Anomaly) and ANOMALOUS in values:
         return replace(prediction, anomalous=prediction.score >= values[ANOMALOUS])
     return prediction
+
+
+def _abstaining(decided: Classification, abstention: Abstention) -> Classification:
+    if confidence(list(decided.probabilities.values()), decided.exclusive) >= abstention.confidence:
+        return replace(decided, abstained=False)
+    return replace(decided, label=None, positive=None, abstained=True)
+
+
+def confidence(probabilities: Sequence[float], exclusive: bool) -> float:
+    """Return how sure an answer is: the highest probability, of independent labels that of the least sure answer."""
+    return max(probabilities) if exclusive else min(max(p, 1 - p) for p in probabilities)
+
+
+def abstaining(loaded: LoadedModel) -> LoadedModel:
+    """Return the model with its abstention in force; `CallError` where none was fitted."""
+    if loaded.abstention is None:
+        raise CallError(
+            f"{loaded.model.name} has no limit to abstain below: fit one, with `medplug train --coverage 0.9` or "
+            "`medplug operate MODEL --coverage 0.9`"
+        )
+    return with_parts(loaded, abstention=replace(loaded.abstention, in_force=True))
 
 
 def tempered(probabilities: dict[str, float], temperature: float, exclusive: bool) -> dict[str, float]:

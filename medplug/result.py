@@ -27,6 +27,7 @@ RefusalCode = Literal[
     "bits",
     "not-finite",  # the model's answer is no number
     "failed",  # the model's plugin raised an exception on it
+    "near-copy",  # of a generator: whatever was drawn was nearly an image that it was trained on
 ]
 
 
@@ -39,13 +40,15 @@ class Classification(_Struct, frozen=True, tag="classification"):
 
     They sum to 1 when `exclusive`; otherwise each label has its own. `label` is the most probable one of
     exclusive labels. `positive` lists the labels whose probability reaches the model folder's threshold; it is
-    None as long as the model has no thresholds.
+    None as long as the model has no thresholds. Where the model abstains from what it is not sure of, `abstained` says
+    whether it did: then there are probabilities, and neither `label` nor `positive`. None where it never abstains.
     """
 
     probabilities: dict[str, float]
     exclusive: bool = True
     label: str | None = None
     positive: tuple[str, ...] | None = None
+    abstained: bool | None = None
 
 
 class Anomaly(_Struct, frozen=True, tag="anomaly"):
@@ -79,11 +82,17 @@ class Regression(_Struct, frozen=True, tag="regression"):
 
 
 class Generated(_Struct, frozen=True, tag="generated"):
-    """A synthetic image, [channels, ...] on a 0 to 1 scale, where 1 is displayed white. It shows no patient."""
+    """A synthetic image, [channels, ...] on a 0 to 1 scale, where 1 is displayed white. It shows no patient.
+
+    `label` is what it was asked to show, None for a model that learned without labels. `withheld` counts the draws
+    before this one that were near copies of training images.
+    """
 
     image: NDArray[np.float32]
     seed: int
     index: int
+    label: str | None = None
+    withheld: int = 0
 
 
 class Refused(_Struct, frozen=True, tag="refused"):

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 from . import model_folder, nodes, sources
 from .case import Case, CaseReference
 from .errors import CallError, PreprocessingError, WriterError
+from .explain import METHOD, Method
+from .generating import DRAWS
 from .model import InputContract, Task
 from .model_folder import LoadedModel
+from .operating import abstaining
 from .pipeline import Pipeline, as_refusal
 from .plugins import Host, discover
-from .result import Refused, Rejected, Skipped
+from .result import Generated, Refused, Rejected, Skipped
 from .selection import EVERYTHING, Selection
 from .session import Answer, Session, check_label, check_takes_images
 from .writers import Writer, builtin
@@ -27,7 +30,8 @@ OnAnswer = Callable[[Answer], None]
 class Summary:
     """How a run ended: counts of results by kind, and the folder that holds them.
 
-    `notes` are sentences about what was not written and is no error, such as objects for what is no DICOM.
+    `notes` are sentences about what was not written and is no error, such as objects for what is no DICOM. `withheld`
+    counts the draws of a generator that were near copies of training images, in place of which others were drawn.
     """
 
     output: Path
@@ -35,6 +39,7 @@ class Summary:
     refused: int
     skipped: int
     notes: tuple[str, ...] = ()
+    withheld: int = 0
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,8 @@ def run(
     *,
     write: Sequence[str] = ("json", "html"),
     explanations: bool | str = False,
+    abstain: bool = False,
+    method: Method = METHOD,
     device: str = "auto",
     batch_size: int = 16,
     overwrite: bool = False,
@@ -67,10 +74,13 @@ def run(
 ) -> Summary:
     """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`.
 
-    What `select` does not want is skipped. `tilt` says what becomes of a series that is tilted, or has uneven gaps.
-    `on_read` is told how many files are read, of how many.
+    `explanations` and `method` are as in `Session.run`. `abstain` puts the model's abstention in force
+    (`operating.abstaining`). What `select` does not want is skipped. `tilt` says what becomes of a series that is
+    tilted, or has uneven gaps. `on_read` is told how many files are read, of how many.
     """
     host = discover()
+    if abstain:
+        model = abstaining(model if isinstance(model, LoadedModel) else model_folder.load(model))
     session = Session(model, device, batch_size)
     _check_explained(
         _writers(host, write, session.loaded.model.name, session.loaded.model.task),
@@ -87,7 +97,7 @@ def run(
         on_read=on_read,
     )
     probabilities = any(writer.wants_probabilities for name, writer in _known(host).items() if name in write)
-    answers = session.answer(cases, explanations=explanations, keep_probabilities=probabilities)
+    answers = session.answer(cases, explanations=explanations, method=method, keep_probabilities=probabilities)
     return _write(host, session.loaded, answers, _names(source), Path(output), write, overwrite, on_answer)
 
 
@@ -97,16 +107,28 @@ def generate(
     output: str | Path,
     *,
     seed: int = 0,
+    label: str | None = None,
     write: Sequence[str] = ("json", "html", "png"),
     device: str = "auto",
     overwrite: bool = False,
     on_answer: OnAnswer | None = None,
 ) -> Summary:
-    """Make `count` synthetic images and write them into `output`."""
+    """Make `count` synthetic images, of `label` where one is named, and write them into `output`."""
     host = discover()
     session = Session(model, device)
-    answers = (Answer(None, result) for result in session.generate(count, seed))
-    return _write(host, session.loaded, answers, (f"seed {seed}",), Path(output), write, overwrite, on_answer)
+    withheld = 0
+
+    def counted(answer: Answer) -> None:
+        nonlocal withheld
+        made = answer.result.prediction
+        withheld += made.withheld if isinstance(made, Generated) else DRAWS if answer.result.refused else 0
+        if on_answer is not None:
+            on_answer(answer)
+
+    answers = (Answer(None, result) for result in session.generate(count, seed, label=label))
+    named = (f"seed {seed}",)
+    summary = _write(host, session.loaded, answers, named, Path(output), write, overwrite, counted)
+    return replace(summary, withheld=withheld)
 
 
 def preview(

@@ -12,16 +12,16 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
 
 import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from . import devices, explain, model_folder, sources
+from . import devices, explain, generating, model_folder, sources
 from .case import Case, CaseReference
 from .decoded import checked, to_source
 from .errors import CallError, PluginError
+from .explain import METHOD, Method
 from .model import Batch, Generative, Labels, Model, Task
 from .model_folder import LoadedModel
 from .operating import operate
@@ -40,7 +40,6 @@ from .result import (
 from .sources.refusal import clean
 
 _LOG = logging.getLogger(__name__)
-_GENERATE = 0x67656E  # keeps a sample's noise apart from the noise that training drew from the same seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +70,7 @@ class _Asked:
 
     explanations: bool | str
     probabilities: bool
+    method: Method
 
 
 class Session:
@@ -103,28 +103,47 @@ class Session:
         self.workers = workers or os.cpu_count() or 1
         self.pipeline = Pipeline(model.preprocessing, model.contract.images)
 
-    def run(self, source: sources.AnySource, *, explanations: bool | str = False) -> Iterator[Result]:
+    def run(
+        self,
+        source: sources.AnySource,
+        *,
+        explanations: bool | str = False,
+        method: Method = METHOD,
+    ) -> Iterator[Result]:
         """Answer every case of a source, and say of every other file why not.
 
         `explanations` adds a map of where the model looked: for its own answer, or for the label that is named.
+        `method` is "grad-cam", "integrated-gradients" or "occlusion".
         """
-        for answer in self.answers(source, explanations=explanations):
+        for answer in self.answers(source, explanations=explanations, method=method):
             yield answer.result
 
     def predict(self, image: sources.AnySource) -> Result:
         """Answer one image: an array, a path or a case. `CallError` when the source holds several."""
         return self._one(image, explanations=False)
 
-    def explain(self, image: sources.AnySource, label: str | None = None) -> Result:
-        """As `predict`, with a map of where the model looked, for its own answer or for `label`."""
-        return self._one(image, explanations=label or True)
+    def explain(self, image: sources.AnySource, label: str | None = None, *, method: Method = METHOD) -> Result:
+        """As `predict`, with a map of where the model looked, for its own answer or for `label`, by `method`."""
+        return self._one(image, explanations=label or True, method=method)
 
-    def answers(self, source: sources.AnySource, *, explanations: bool | str = False) -> Iterator[Answer]:
+    def answers(
+        self,
+        source: sources.AnySource,
+        *,
+        explanations: bool | str = False,
+        method: Method = METHOD,
+    ) -> Iterator[Answer]:
         """As `run`, each result together with its case."""
-        return self.answer(sources.read(source, self.loaded.contract.unit), explanations=explanations)
+        cases = sources.read(source, self.loaded.contract.unit)
+        return self.answer(cases, explanations=explanations, method=method)
 
     def answer(
-        self, cases: Iterable[Case | Rejected], *, explanations: bool | str = False, keep_probabilities: bool = False
+        self,
+        cases: Iterable[Case | Rejected],
+        *,
+        explanations: bool | str = False,
+        method: Method = METHOD,
+        keep_probabilities: bool = False,
     ) -> Iterator[Answer]:
         """As `answers`, for cases that have been read already.
 
@@ -133,29 +152,27 @@ class Session:
         model = self.loaded.model
         check_takes_images(model.name, model.task)
         if explanations:
-            explain.check(model, self.network)
+            explain.check(model, self.network, method)
         check_label(explanations, self.loaded.labels)
-        return self._stream(cases, _Asked(explanations, keep_probabilities))
+        return self._stream(cases, _Asked(explanations, keep_probabilities, method))
 
-    def generate(self, count: int, seed: int = 0) -> Iterator[Result]:
-        """Make `count` synthetic images from `seed`; image i is the same whatever `count` is."""
+    def generate(self, count: int, seed: int = 0, *, label: str | None = None) -> Iterator[Result]:
+        """Make `count` synthetic images from `seed`; image i is the same whatever `count` is.
+
+        What is nearly a training image is withheld and drawn again, where the model can tell. `label` is what they
+        show; without, labels come as often as training met them. Raises `CallError`.
+        """
         model = self.loaded.model
         if not isinstance(model, Generative):
             raise CallError(f"{model.name} does not generate images: its task is {model.task.value}")
-        return self._generate(model, count, seed)
+        if label is not None and not model.conditional:
+            raise CallError(f"{model.name} was trained without exclusive labels: it cannot be told which to show")
+        if label is not None:
+            check_label(label, self.loaded.labels)
+        return self._generate(model, count, seed, label)
 
-    def _generate(self, model: Generative, count: int, seed: int) -> Iterator[Result]:
-        import torch
-
-        for index in range(count):
-            own = int(np.random.SeedSequence([_GENERATE, seed, index]).generate_state(1, np.uint64)[0] >> np.uint64(1))
-            with torch.inference_mode():
-                output = model.sample(self.network, 1, torch.Generator().manual_seed(own))
-            output = {name: tensor.float().cpu() for name, tensor in output.items()}
-            [decoded] = model.decode(output, Batch(image=next(iter(output.values()))))
-            made = checked(decoded, model)
-            if not isinstance(made, Refused):
-                made = replace(cast(Any, made), seed=seed, index=index)
+    def _generate(self, model: Generative, count: int, seed: int, label: str | None) -> Iterator[Result]:
+        for index, made in enumerate(generating.generate(model, self.network, count, seed, label)):
             yield self._result(CaseReference(source=f"seed {seed}, image {index}"), made)
 
     def features(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
@@ -179,8 +196,8 @@ class Session:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "cpu"
         return Provenance(medplug=__version__, torch=str(torch.__version__), device=name, precision="float32")
 
-    def _one(self, image: sources.AnySource, explanations: bool | str) -> Result:
-        results = [answer.result for answer in self.answers(image, explanations=explanations)]
+    def _one(self, image: sources.AnySource, explanations: bool | str, method: Method = METHOD) -> Result:
+        results = [answer.result for answer in self.answers(image, explanations=explanations, method=method)]
         if len(results) != 1:
             raise CallError(f"one image is wanted and the source holds {len(results)}: use run")
         return results[0]
@@ -257,11 +274,10 @@ class Session:
         outcomes = [
             outcome
             if isinstance(outcome, Refused)
-            else operate(outcome, self.loaded.calibration, self.loaded.thresholds)
+            else operate(outcome, self.loaded.calibration, self.loaded.thresholds, self.loaded.abstention)
             for outcome in (checked(prediction, model) for prediction in decoded)
         ]
-        wanted = asked.explanations
-        maps = self._explanations(batch, outcomes, wanted) if wanted else [None] * len(outcomes)
+        maps = self._explanations(batch, outcomes, asked) if asked.explanations else [None] * len(outcomes)
         return [
             self._result(
                 one.case.reference,
@@ -273,15 +289,15 @@ class Session:
         ]
 
     def _explanations(
-        self, batch: Batch, outcomes: Sequence[Prediction | Refused], wanted: bool | str
+        self, batch: Batch, outcomes: Sequence[Prediction | Refused], wished: _Asked
     ) -> list[Explanation | None]:
-        names = self.loaded.model.labels.names
+        names, wanted = self.loaded.model.labels.names, wished.explanations
         labels = [wanted if isinstance(wanted, str) else _answer(outcome) for outcome in outcomes]
         asked = [names.index(label) if label is not None else 0 for label in labels]
         with self._lock:
-            maps = explain.grad_cam(self.loaded.model, self.network, batch, asked)
+            maps = explain.attribute(self.loaded.model, self.network, batch, asked, wished.method)
         return [
-            None if label is None else Explanation(method=explain.METHOD, label=label, map=made)
+            None if label is None else Explanation(method=wished.method, label=label, map=made)
             for label, made in zip(labels, maps)
         ]
 

@@ -188,6 +188,25 @@ class Rebuilder(medplug.Trainable):
         return [medplug.Anomaly(score=score) for score in output["score"].tolist()]
 
 
+class Knowing(Rebuilder):
+    """Keeps, of train and validation: how many rows it was shown, their mean score, whether it could still learn."""
+
+    name = "knowing"
+
+    def augmentation(self):
+        return medplug.Augmentation(brightness=(0.3, 0.3))
+
+    def build(self):
+        network = super().build()
+        network.register_buffer("known", torch.zeros(2, 3))
+        return network
+
+    def after_training(self, network, train, validation):
+        for kept, rows in zip(network.known, (train, validation)):
+            scores = torch.cat([self.forward(network, batch)["score"] for batch in rows])
+            kept[:] = torch.tensor([len(scores), scores.mean(), network.training or scores.requires_grad])
+
+
 class Measurer(Rebuilder):
     """Regression on any number of columns."""
 
@@ -228,7 +247,7 @@ class Outliner(Rebuilder):
 
 @medplug.hookimpl
 def medplug_register_models():
-    return [Sides, Stubborn, Rigid, AsStored, Duel, Rebuilder, Measurer, Outliner]
+    return [Sides, Stubborn, Rigid, AsStored, Duel, Rebuilder, Knowing, Measurer, Outliner]
 
 
 def install(folder: Path) -> Path:

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from medplug_cnn.network import mixed, pasted
+from medplug_cnn.network import mixed, pasted, standardised
 
 
 def a_batch(*sides: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -48,3 +48,13 @@ def test_a_seed_says_all(change):
 
     assert (first == second).all()
     assert (first != other).any()
+
+
+def test_a_standardised_image_does_not_say_how_it_was_exposed():
+    images = torch.rand(3, 1, 9, 9, generator=torch.Generator().manual_seed(0)) * 4 - 2
+    exposed = images * torch.tensor([0.5, 1.0, 1.7]).view(3, 1, 1, 1) + 0.4
+
+    torch.testing.assert_close(standardised(exposed), standardised(images))
+    assert standardised(images).std(dim=(1, 2, 3)).tolist() == pytest.approx([1, 1, 1])
+    almost_flat = 0.001 * images
+    assert standardised(almost_flat).abs().max() < 0.1

@@ -16,10 +16,11 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 FLOORS = {
     0: "_kernels errors case result state temporary",
-    1: "geometry geometry_steps preprocessing augmentation padding tone plan model selection nodes",
+    1: "geometry geometry_steps preprocessing augmentation padding tone plan model selection nodes lesions",
     2: "hookspecs installed plugin_contract plugins sources",
-    3: "model_folder pipeline batching devices golden operating explain decoded session dataset figures",
-    4: "writers running training evaluation pacs",
+    3: "model_folder pipeline batching devices golden operating explain generating decoded session dataset figures "
+    "operating_figures comparison_figures",
+    4: "writers running training evaluation pacs planting",
     5: "__init__ demo bench",  # medplug itself, whose public names reach all of the above
     6: "cli",
     7: "__main__",
@@ -95,13 +96,13 @@ def breaches(root: Path, floor: dict[str, int]) -> list[str]:
 
 
 def trespasses(folder: Path) -> list[str]:
-    """What a plugin imports beside medplug's public names, torch, the standard library and itself."""
+    """What a plugin imports beside medplug's public names, torch, MONAI, the standard library and itself."""
     found = []
     for file in sorted(folder.rglob("*.py")):
         package = ".".join(file.relative_to(folder.parent).parts[:-1])
         for imported in imports(file, package, for_types=True):
             top = imported.module.partition(".")[0]
-            if top in sys.stdlib_module_names or top in ("torch", folder.name):
+            if top in sys.stdlib_module_names or top in ("torch", "monai", folder.name):
                 continue
             if imported.module == "medplug" and imported.name in (None, *dir(medplug)):
                 continue

@@ -104,15 +104,28 @@ def test_another_interpolation_under_a_forged_id_is_noticed_by_the_golden_tensor
 def test_a_network_that_computes_something_else_is_noticed(folder, monkeypatch):
     from medplug_cnn import Cnn
 
-    monkeypatch.setattr(Cnn, "forward", lambda self, network, batch: {"logits": network(batch.image) * 1.5})
+    before = Cnn.forward
+    monkeypatch.setattr(Cnn, "forward", lambda *args: {name: one * 1.5 for name, one in before(*args).items()})
 
-    assert list(failing(folder)) == ["network (logits)"]
+    assert list(failing(folder)) == ["network (logits)", "network (features)"]
+
+
+def test_a_network_that_gives_less_than_it_did_is_noticed_and_one_that_gives_more_is_not(folder, monkeypatch):
+    from medplug_cnn import Cnn
+
+    before = Cnn.forward
+    monkeypatch.setattr(Cnn, "forward", lambda *args: {**before(*args), "more": before(*args)["logits"]})
+    assert failing(folder) == {}
+
+    monkeypatch.setattr(Cnn, "forward", lambda *args: {"features": before(*args)["features"]})
+    assert "output/logits" in failing(folder)["network"]
 
 
 def test_a_difference_below_the_tolerance_is_close(folder, monkeypatch):
     from medplug_cnn import Cnn
 
-    monkeypatch.setattr(Cnn, "forward", lambda self, network, batch: {"logits": network(batch.image) + 1e-6})
+    before = Cnn.forward
+    monkeypatch.setattr(Cnn, "forward", lambda *args: {name: one + 1e-6 for name, one in before(*args).items()})
 
     assert {check.station: check.same for check in golden.verify(folder)}["network (logits)"] == "close"
 

@@ -25,9 +25,9 @@ def machine(threads: Iterable[int], peers: Iterable[Peer], small: bool = False) 
     flags = (told.get("flags") or told.get("Features") or "").split()
     widest = next((name for name in _WIDEST if name in flags), "")
     return Machine(
-        cpu=told.get("model name") or platform.processor() or platform.machine(),
+        cpu=cpu_name(),
         instructions=f"{platform.machine()} {widest}".strip(),
-        cpus=_cpus(),
+        cpus=cpus(),
         system=f"{platform.system()} {platform.release().split('-')[0]}",
         load=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         copy_bytes_per_second={str(count): _copying(count, small) for count in threads},
@@ -49,7 +49,13 @@ def _told_by_linux() -> dict[str, str]:
     return dict(re.findall(r"^([^\t:]+?)\s*: (.*)$", first, re.MULTILINE))
 
 
-def _cpus() -> int:
+def cpu_name() -> str:
+    """Return what the processor is called."""
+    return _told_by_linux().get("model name") or platform.processor() or platform.machine()
+
+
+def cpus() -> int:
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

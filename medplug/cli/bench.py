@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from . import bench_models
 from .columns import comma
 from .common import device_option, err, out, table
 
@@ -14,6 +15,9 @@ from .common import device_option, err, out, table
 @click.group("bench")
 def command() -> None:
     """Measure medplug on this machine, beside the libraries that are installed."""
+
+
+command.add_command(bench_models.command)
 
 
 @command.command("kernels")

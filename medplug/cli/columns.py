@@ -1,4 +1,4 @@
-"""The options that say what the columns of a table mean; `train` and `evaluate` share them."""
+"""The options that say what the columns of a table mean, and those of models; several commands share them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,17 @@ from ..dataset import DataOptions
 def comma(ctx: click.Context, parameter: click.Parameter, value: str | None) -> tuple[str, ...]:
     """Read "CR,DX" as two values."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if value else ()
+
+
+def settings(ctx: click.Context, parameter: click.Parameter | None, values: tuple[str, ...]) -> dict[str, str]:
+    """Read "width=48" as the setting of an option."""
+    found = {}
+    for value in values:
+        key, equals, text = value.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{value!r}: write key=value")
+        found[key.strip()] = text.strip()
+    return found
 
 
 def data_options(function: Callable[..., Any]) -> Callable[..., Any]:

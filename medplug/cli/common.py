@@ -44,6 +44,20 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON f
 overwrite_option = click.option("--overwrite", is_flag=True, help="Replace an earlier run's results; other files stay.")
 
 
+def rates(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, float]:
+    """Read LABEL=RATE, repeated; a label may hold an equals sign."""
+    read: dict[str, float] = {}
+    for value in values:
+        label, equals, rate = value.rpartition("=")
+        try:
+            read[label.strip()] = float(rate)
+        except ValueError:
+            equals = ""
+        if not equals or not label.strip():
+            raise click.BadParameter(f"{value!r}: write LABEL=RATE, pneumonia=0.05 for instance")
+    return read
+
+
 def output_option(required: bool, text: str) -> Callable[[Any], Any]:
     """Return the `-o` option."""
     return click.option("-o", "--output", type=click.Path(path_type=Path), required=required, metavar="DIR", help=text)
@@ -95,6 +109,8 @@ def _answer(prediction: Any) -> str:
     if isinstance(prediction, Classification):
         ranked = sorted(prediction.probabilities.items(), key=lambda pair: -pair[1])[:3]
         words = ", ".join(f"{name} {probability:.2f}" for name, probability in ranked)
+        if prediction.abstained:
+            return f"abstained, not sure enough: {words}"
         if prediction.positive is None:
             return words
         return f"{words}; at its threshold: {', '.join(prediction.positive) or 'none'}"
@@ -138,4 +154,7 @@ def describe_thresholds(card: Card) -> list[str]:
             if rate is not None
         )
         lines.append(f"{one.label} from {one.value:.4g} ({one.how} on {one.rows} {one.split} rows{rates})")
+    more = len(set(card.operating_points) - set(card.thresholds))
+    if more:
+        lines.append(f"{more} more operating points are stored: see `medplug operate`")
     return lines

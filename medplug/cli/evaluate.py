@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 from rich.progress import Progress
 from rich.table import Table
 
-from ..figures import Evaluation, Figure
+from ..explain import METHOD, Method
+from ..figures import Evaluation, Explained, Figure
 from .columns import data_options, take
-from .common import device_option, err, json_option, out, output_option, print_json, table
+from .common import device_option, err, json_option, out, output_option, print_json, rates, table
+from .operating_tables import print_operating
 
 
 @click.command("evaluate")
@@ -32,6 +34,13 @@ from .common import device_option, err, json_option, out, output_option, print_j
 @click.option("--resamples", type=click.IntRange(min=0), default=1000, show_default=True, help="Bootstrap draws.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option(
+    "--prevalence",
+    multiple=True,
+    callback=rates,
+    metavar="LABEL=RATE",
+    help="Tell predictive values for this prevalence, pneumonia=0.05 for instance; repeatable.",
+)
+@click.option(
     "--subgroup",
     "subgroups",
     multiple=True,
@@ -44,6 +53,15 @@ from .common import device_option, err, json_option, out, output_option, print_j
     show_default=True,
     help="Train trivial models on the train rows, to compare with.",
 )
+@click.option(
+    "--explain",
+    type=click.IntRange(min=1),
+    is_flag=False,
+    flag_value=24,
+    metavar="[N]",
+    help="Plant lesions into N rows (24 where none is said) and check that the maps point at them.",
+)
+@click.option("--method", type=click.Choice(get_args(Method)), help="With --explain: how.  [default: grad-cam]")
 @data_options
 @output_option(
     False,
@@ -52,15 +70,27 @@ from .common import device_option, err, json_option, out, output_option, print_j
 )
 @device_option
 @json_option
-def command(model: Path, data: str | None, output: Path | None, as_json: bool, **arguments: Any) -> None:
+def command(
+    model: Path,
+    data: str | None,
+    output: Path | None,
+    as_json: bool,
+    explain: int | None,
+    method: Method | None,
+    **arguments: Any,
+) -> None:
     """Measure MODEL on held-out rows, each figure with its 95 % interval.
 
     Without DATA, the data that MODEL was trained on is read again, by the same columns but for those that are named;
     the card keeps the figures. Other DATA without a split column is measured row by row, all of it.
     """
+    if method is not None and explain is None:
+        raise click.UsageError("--method goes with --explain")
     from ..evaluation import dataset_of, evaluate, lies_at, store_metrics, write
+    from ..evaluation.explanation_figures import check_explanations
     from ..model_folder import read_card
     from ..session import Session
+    from ..writers.html_explained import explained_section
     from ..writers.reports import evaluation_report
 
     options = take(arguments)
@@ -73,12 +103,27 @@ def command(model: Path, data: str | None, output: Path | None, as_json: bool, *
         session = Session(model, arguments["device"])
         dataset = dataset_of(session.loaded, data, options)
         made = evaluate(session, dataset, progress=advance, **arguments)
+        further = []
+        if explain is not None:
+            progress.update(bar, description="explaining", completed=0, total=explain)
+            rows, chosen = dataset.of(made.split), method or METHOD
+            checked = check_explanations(
+                session,
+                rows,
+                explain,
+                method=chosen,
+                seed=arguments["seed"],
+                resamples=arguments["resamples"],
+                progress=advance,
+            )
+            made = checked.added_to(made)
+            further.append(explained_section(checked))
     training = read_card(model).training
     same = training is not None and training.data_sha256 == made.data_sha256
     other = None if data is None or same or lies_at(training, data) else data
     folder = output if output is not None else model / _folder(made.split, other)
     write(made, folder)
-    report = evaluation_report(made, folder, dataset.cases)
+    report = evaluation_report(made, folder, dataset.cases, further)
     if same:
         store_metrics(model, made)
     if as_json:
@@ -108,6 +153,7 @@ def _print(made: Evaluation) -> None:
         for label, counts in zip(made.labels, made.confusion):
             rows.add_row(label, *map(str, counts))
         out.print(rows)
+    print_operating(made)
     if made.probes:
         out.print()
         rows = table("trivial models", "on", "", "value", "95 % interval")
@@ -120,8 +166,10 @@ def _print(made: Evaluation) -> None:
         for group in made.subgroups:
             _add(rows, (f"{group.by}: {group.group}", str(group.rows)), group.figures)
         out.print(rows)
+    if made.explained is not None:
+        _print_explained(made.explained)
     for warning in made.warnings:
-        out.print(f"warning: {warning}", markup=False, style="red")
+        out.print(f"warning: {warning}", markup=False, style="bold red")
     for note in made.notes:
         out.print(f"note: {note}", markup=False)
 
@@ -138,3 +186,16 @@ def _add(rows: Table, begin: tuple[str, ...], figures: Sequence[Figure]) -> None
 
 def _interval(figure: Figure) -> str:
     return "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"
+
+
+def _print_explained(explained: Explained) -> None:
+    out.print()
+    moved = f"{explained.planted} of {explained.rows} planted lesions moved an answer"
+    out.print(f"explanations by {explained.method}: {moved}", markup=False)
+    if not explained.figures:
+        return
+    rows = table("", "", "value", "95 % interval")
+    for figure in explained.figures:
+        interval = "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"
+        rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", interval)
+    out.print(rows)

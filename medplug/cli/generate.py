@@ -17,6 +17,7 @@ from .common import device_option, err, output_option, overwrite_option
 @click.option(
     "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same images."
 )
+@click.option("--label", metavar="NAME", help="What they show.  [default: labels as often as in training]")
 @click.option(
     "--write",
     default="json,html,png",
@@ -27,8 +28,22 @@ from .common import device_option, err, output_option, overwrite_option
 @output_option(True, "The folder for the images.")
 @device_option
 @overwrite_option
-def command(model: Path, count: int, seed: int, write: str, output: Path, device: str, overwrite: bool) -> None:
-    """Make synthetic images with MODEL. They show no patient, and every file says so."""
+@click.pass_context
+def command(
+    ctx: click.Context,
+    model: Path,
+    count: int,
+    seed: int,
+    label: str | None,
+    write: str,
+    output: Path,
+    device: str,
+    overwrite: bool,
+) -> None:
+    """Make synthetic images with MODEL. They show no patient, and every file says so.
+
+    What comes out nearly as a training image is withheld, and another is drawn in its place.
+    """
     from ..running import generate
 
     with Progress(console=err, transient=True) as progress:
@@ -42,9 +57,15 @@ def command(model: Path, count: int, seed: int, write: str, output: Path, device
             count,
             output,
             seed=seed,
+            label=label,
             write=[name.strip() for name in write.split(",") if name.strip()],
             device=device,
             overwrite=overwrite,
             on_answer=advance,
         )
     click.echo(f"{summary.answered} synthetic images written to {summary.output}")
+    if summary.withheld:
+        click.echo(f"{summary.withheld} near copies of training images were withheld")
+    if summary.refused:
+        click.echo(f"{summary.refused} images are missing: all that was drawn for them was a near copy")
+    ctx.exit(1 if summary.refused else 0)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 import msgspec
 
+from ..explain import METHOD, Method
 from ..selection import selection_of
 from ..session import Answer
 from ..sources import Tilt
@@ -33,6 +34,13 @@ if TYPE_CHECKING:
 )
 @click.option("--explain", is_flag=True, help="Add a map of where the model looked.")
 @click.option("--label", metavar="LABEL", help="With --explain: the label to explain, instead of the model's answer.")
+@click.option("--abstain", is_flag=True, help="Withhold the answers that the model is least sure of.")
+@click.option(
+    "--method",
+    type=click.Choice(get_args(Method)),
+    metavar="NAME",
+    help="With --explain: grad-cam (the default), integrated-gradients, or occlusion, which is slow and plain.",
+)
 @click.option(
     "--select",
     "selected",
@@ -61,6 +69,8 @@ def command(
     write: str,
     explain: bool,
     label: str | None,
+    abstain: bool,
+    method: Method | None,
     selected: tuple[str, ...],
     tilt: Tilt,
     dry_run: bool,
@@ -75,6 +85,8 @@ def command(
     """
     if label is not None and not explain:
         raise click.UsageError("--label goes with --explain")
+    if method is not None and not explain:
+        raise click.UsageError("--method goes with --explain")
     writers = [name.strip() for name in write.split(",") if name.strip()]
     explanations = (label or True) if explain else False
     select = selection_of(selected)
@@ -112,6 +124,8 @@ def command(
             output,
             write=writers,
             explanations=explanations,
+            abstain=abstain,
+            method=method or METHOD,
             device=device,
             batch_size=batch_size,
             overwrite=overwrite,

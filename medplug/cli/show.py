@@ -10,12 +10,16 @@ import msgspec
 from ..model import Constraint, Span
 from ..model_folder import Card
 from .common import json_option, out, print_json, table
+from .operating_tables import print_points
 
 
 @click.command("show")
 @click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--card", "as_card", is_flag=True, help="Print the model card in Markdown: for whom it is, and for whom not."
+)
 @json_option
-def command(model: Path, as_json: bool) -> None:
+def command(model: Path, as_card: bool, as_json: bool) -> None:
     """Print the card of MODEL; neither its plugin nor its weights are loaded."""
     from ..model_folder import checked_preprocessing, read_card
 
@@ -23,6 +27,11 @@ def command(model: Path, as_json: bool) -> None:
     preprocessing = checked_preprocessing(card, model)
     if as_json:
         print_json(card)
+        return
+    if as_card:
+        from ..writers.model_card import markdown
+
+        click.echo(markdown(card))
         return
     rows = table("", "")
     plugin = card.plugin
@@ -42,6 +51,9 @@ def command(model: Path, as_json: bool) -> None:
             f"{trained.steps} steps of {trained.batch_size} on {counts} (seed {trained.seed}, {trained.device}, "
             f"{trained.precision}); stopped: {trained.stopped}; best at step {trained.best_step}",
         )
+        if trained.pretrained is not None:
+            start = trained.pretrained
+            rows.add_row("begun from", f"{start.loaded} of {start.tensors} tensors of the file {start.sha256[:12]}")
         if trained.duplicates_dropped:
             rows.add_row("left out", f"{trained.duplicates_dropped} rows whose images stand in a later split")
         for leak in trained.leaks:
@@ -53,13 +65,9 @@ def command(model: Path, as_json: bool) -> None:
             f"temperature {calibration.temperature:.3f}, fitted on {calibration.rows} {calibration.split} rows",
         )
     out.print(rows)
-    if card.thresholds:
+    if card.thresholds or card.operating_points or card.abstention is not None:
         out.print()
-        rows = table("threshold", "value", "sensitivity", "specificity", "chosen by", "on")
-        for one in card.thresholds:
-            rates = [f"{rate:.3f}" if rate is not None else "" for rate in (one.sensitivity, one.specificity)]
-            rows.add_row(one.label, f"{one.value:.4g}", *rates, one.how, f"{one.rows} {one.split} rows")
-        out.print(rows)
+        print_points(card.operating_points, card.thresholds, card.abstention)
     if card.metrics:
         out.print()
         rows = table("metric", "value", "95 % interval", "on")

@@ -9,7 +9,7 @@ from typing import Any
 import click
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from .columns import comma, data_options, take
+from .columns import comma, data_options, settings, take
 from .common import describe_thresholds, device_option, err, output_option, overwrite_option
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -27,16 +27,6 @@ class _Duration(click.ParamType[float]):
         return float(match[1]) * _UNITS[match[2]]
 
 
-def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    settings = {}
-    for value in values:
-        key, equals, text = value.partition("=")
-        if not equals:
-            raise click.BadParameter(f"{value!r}: write key=value")
-        settings[key.strip()] = text.strip()
-    return settings
-
-
 @click.command("train")
 @click.argument("plugin")
 @click.argument("data")
@@ -49,7 +39,7 @@ def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str,
     "--set",
     "options",
     multiple=True,
-    callback=_settings,
+    callback=settings,
     metavar="KEY=VALUE",
     help="One of the model's options, or of the recipe's as recipe.KEY; repeatable.",
 )
@@ -62,7 +52,24 @@ def _settings(ctx: click.Context, parameter: click.Parameter, values: tuple[str,
 )
 @click.option("--budget", type=_Duration(), metavar="TIME", help="Train for about this long: 90s, 10m, 1.5h.")
 @click.option("--steps", type=click.IntRange(min=1), help="Train for this many steps.")
+@click.option(
+    "--operate",
+    "aim",
+    metavar="AIM",
+    default="youden",
+    show_default=True,
+    help="What thresholds are for: youden, sensitivity=0.95 or specificity=0.9.",
+)
+@click.option(
+    "--coverage",
+    type=click.FloatRange(min=0, max=1, min_open=True, max_open=True),
+    metavar="PART",
+    help="Fit a limit to abstain below, which this part of the validation rows reaches; `run --abstain` uses it.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
+@click.option(
+    "--pretrained", metavar="FILE", type=Path, help="Start from a safetensors file or a model folder, where it fits."
+)
 @click.option("--resume", is_flag=True, help="Go on where an earlier training into DIR stopped.")
 @device_option
 @overwrite_option

@@ -91,6 +91,14 @@ class Dataset:
             patients=None if self.patients is None else self.patients[index],
         )
 
+    def counts(self) -> dict[str, int]:
+        """Return how many rows have each label."""
+        exclusive = self.targets.ndim == 1
+        present = [
+            self.targets == index if exclusive else self.targets[:, index] > 0 for index in range(len(self.labels))
+        ]
+        return {name: int(here.sum()) for name, here in zip(self.labels.names, present)}
+
     def rows(self) -> dict[str, int]:
         """Return how many rows each split has, those that have none left out."""
         counts = Counter(self.splits.tolist())

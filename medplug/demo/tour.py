@@ -53,10 +53,11 @@ _LESSONS = (
     _Lesson(
         "autoencoder",
         steps=80,
-        options={},
+        options={"recipe.batch_size": 16},
         normal="normal",
         title="Anomaly",
-        lead="An autoencoder that has seen normal radiographs only. What it cannot rebuild is unusual.",
+        lead="An autoencoder that has seen normal radiographs only, and lesions drawn into them. What it cannot "
+        "rebuild, and what looks like a lesion, is unusual.",
     ),
     _Lesson(
         "gan",

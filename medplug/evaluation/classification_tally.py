@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..figures import Scored
 from ..model_folder import Threshold
 from .answered import Answered
+from .coverage import accuracy_at, confidences, coverage_curve, rightness
 from .scores import Floats, area, calibration_error, log_loss, mean, share
 from .tally import Key, Tally, across, most, reliability, roc, small
 
@@ -21,8 +22,9 @@ def exclusive(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Thre
     """Tally exclusive labels; `truth` [N] is the index of each row's label, `majority` of the most frequent one.
 
     By label: "recall", "precision", "specificity" of the most probable label, "AUC" one against the rest, and
-    "sensitivity at threshold", "specificity at threshold". Without: "accuracy", "balanced accuracy", "macro AUC", "ECE"
-    and "Brier" (0 to 2) and "log loss" (in nats), and "majority accuracy" of who always gives the majority's label.
+    "sensitivity at threshold", "specificity at threshold". Without: "accuracy", also "at 90 % coverage" and so on,
+    "balanced accuracy", "macro AUC", "ECE" and "Brier" (0 to 2) and "log loss" (in nats), and "majority accuracy" of
+    who always gives the majority's label.
     """
     names, stated = answered.names, answered.numbers
     told = stated.argmax(axis=1)
@@ -54,7 +56,7 @@ def exclusive(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Thre
                 found["specificity at threshold", name] = share(~reached, ~here, weights)
         found["balanced accuracy", None] = across([found["recall", name] for name in names])
         found["macro AUC", None] = across([found["AUC", name] for name in names])
-        return found
+        return found | accuracy_at(sure, right.astype(np.float64), weights)
 
     counts = {name: int((truth == index).sum()) for index, name in enumerate(names)}
     confusion = np.zeros((len(names), len(names)), dtype=np.int64)
@@ -65,7 +67,7 @@ def exclusive(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Thre
         labels=names,
         counts=counts,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
-        curves=(*curves, *reliability(sure, right, None)),
+        curves=(*curves, *reliability(sure, right, None), *coverage_curve(sure, right.astype(np.float64))),
         worst=tuple(
             Scored(
                 source=answered.sources[row],
@@ -83,7 +85,8 @@ def independent(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Th
     """Tally labels that are present or absent each by itself; `truth` [N, L] is 0, 1, or NaN where unknown.
 
     By label: "AUC", "ECE", "Brier" (0 to 1), and "sensitivity", "specificity", "precision" at the stored threshold.
-    Without: the mean of these over the labels as "macro AUC", "ECE", "Brier", and "log loss" of the known entries.
+    Without: the mean of these over the labels as "macro AUC", "ECE", "Brier", "log loss" of the known entries, and
+    "accuracy at 90 % coverage" and so on: which part of their known labels the most sure rows have right.
     """
     names, stated = answered.names, answered.numbers
     points = {point.label: point.value for point in thresholds}
@@ -93,6 +96,7 @@ def independent(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Th
     reached = stated >= cut
     loss = np.where(known, log_loss(np.where(present, stated, 1 - stated)), np.nan)
     entries = np.maximum(known.sum(axis=1), 1)
+    confident, agreeing = confidences(stated, False), rightness(reached, truth)
 
     def statistics(weights: Floats) -> dict[Key, Floats]:
         found: dict[Key, Floats] = {}
@@ -109,7 +113,7 @@ def independent(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Th
         for average, name_of_each in (("macro AUC", "AUC"), ("ECE", "ECE"), ("Brier", "Brier")):
             found[average, None] = across([found[name_of_each, name] for name in names])
         found["log loss", None] = mean(np.nansum(loss, axis=1) / entries, weights * (entries * known.any(axis=1)))
-        return found
+        return found | accuracy_at(confident, agreeing, weights)
 
     counts = {name: int((present & known)[:, index].sum()) for index, name in enumerate(names)}
     curves = []
@@ -117,6 +121,7 @@ def independent(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Th
         rows = known[:, index]
         curves += roc(stated[rows, index], present[rows, index], name)
         curves += reliability(stated[rows, index], present[rows, index], name)
+    curves += coverage_curve(confident, agreeing)
     sure = np.where(reached, stated, 1 - stated)
     wrong = (reached != present) & known
     worst = []

@@ -1,158 +1,244 @@
-"""How far generated images lie from real ones, in the features of a classifier."""
+"""How good generated images are: how like real ones, how varied, how far from copies, and what they can teach."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..case import Case
 from ..dataset import Dataset
-from ..errors import CallError, PreprocessingError, SourceError
-from ..figures import Figure
-from ..preprocessing import Display, Normalize, Percentiles
-from ..result import Generated
+from ..errors import CallError
+from ..figures import Figure, Neighbour
 from ..session import Session
-from ..sources import from_array
-from . import frechet
+from . import compared_images, frechet, learned_from_samples, manifold, scores
 from .answered import Progress
+from .bootstrap import Floats, estimate
+from .compared_images import UNKNOWN, Images
+from .feature_spaces import Features, spaces
+from .nearest_training import Nearness, nearness
+from .neighbours import neighbours
 
-MOST = 2000
-"""Images of each kind, unless more are asked for."""
+MOST = 5000
+"""Images of each kind at most, unless more are asked for."""
 
-DISTANCE = "Frechet distance"
-GAUSSIAN = "Frechet distance of a Gaussian fitted to the pixels"
-REAL = "Frechet distance of other real images"
-RATIO = "Frechet distance, share of the Gaussian's"
+DISTANCE, RATIO, PRECISION, RECALL = "Frechet distance", "Frechet ratio", "precision", "recall"
+"""By feature space (the label) of the generated images, and with ", PCA generator" or ", other real images" behind."""
+PCA, REAL = "PCA generator", "other real images"
 
-_BATCH = 64
+COPIES, REAL_COPIES = "near copies of training images", f"near copies, {REAL}"
+AUC, PCA_AUC, REAL_AUC = (
+    f"AUC of a classifier of {whose}" for whose in ("generated images", "PCA images", "real images")
+)
+GAIN = f"accuracy gained at {learned_from_samples.LABELLED} labels"
+
+WITHIN = "Frechet ratio within the train rows"
+"""The distance from one half of what the generator learned from, over that of the other half."""
+
+_DRAWS = 4  # sets of one size, whose distances are averaged
 
 
 @dataclass(frozen=True, eq=False)
-class Distances:
-    """The figures of a generator, how many real rows they were compared with, and how many it refuses."""
+class GeneratorFigures:
+    """The figures of a generator, how many real rows it was compared with, and how many of them it refuses."""
 
     figures: tuple[Figure, ...]
+    neighbours: tuple[Neighbour, ...]
     rows: int
     refused: int
     notes: tuple[str, ...]
 
 
-def distances(
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """Real rows of the split, those that the generator learned from, and others against which it is held."""
+
+    real: Images
+    learned: Images
+    other: Images
+    made: Images
+    pca: Images
+
+    @property
+    def size(self) -> int:
+        """How many of each kind are compared: distances and shares depend on it."""
+        return min(len(self.real), len(self.other), len(self.made), len(self.pca))
+
+
+def generator_figures(
     generator: Session,
     classifier: Session,
     dataset: Dataset,
     split: str,
     samples: int | None,
     seed: int,
+    resamples: int,
     progress: Progress | None = None,
-) -> Distances:
-    """Compare `samples` generated images with the rows of `split` (Heusel et al. 2017), and two anchors with them.
+) -> GeneratorFigures:
+    """Compare `samples` generated images, and as many of a PCA generator, with the rows of `split`.
 
-    The anchors are as many images drawn from a Gaussian fitted to the pixels of the train rows, and other real
-    images. All of them lie on the generator's own grid and enter the classifier as images in memory on a 0 to 1 scale.
+    Frechet distances (Heusel et al. 2017) and their ratios to that of real images, precision and recall, in each of
+    `feature_spaces`; how many are near copies of train rows; and what a small classifier learns from them alone.
+    All of them lie on the generator's own grid, in 8 bits.
     """
-    _check(classifier)
-    real, refused = _real(generator, dataset.of(split), seed)
-    if len(real) < 4:
+    real = compared_images.real(generator, dataset.of(split), MOST, seed)
+    if len(real) <= manifold.NEIGHBOURS:
         raise CallError(f"a Fréchet distance wants at least 4 {split} rows, and there are {len(real)}")
-    count = samples if samples is not None else min(len(real), MOST)
+    learned = real if split == "train" else compared_images.real(generator, dataset.of("train"), MOST, seed)
+    notes = []
+    if split == "train" or len(learned) <= manifold.NEIGHBOURS:
+        half = np.arange(len(real)) % 2 == 0
+        learned, other, real = real, real.take(np.flatnonzero(~half)), real.take(np.flatnonzero(half))
+        notes.append(f"the other real images are one half of the {split} rows, compared with the other half")
+    else:
+        other = learned
+        notes.append(
+            f"the other real images are train rows: a shift from train to {split} is no fault of the generator"
+        )
+    count = samples if samples is not None else min(max(len(real), len(learned)), MOST)
     if count < 2:
         raise CallError(f"a Fréchet distance of {count} generated images: want at least 2")
-    notes = [f"{count} generated images against {len(real)} {split} rows, on the generator's own grid"]
-    learned = real[:0] if split == "train" else _real(generator, dataset.of("train"), seed)[0]
-    if len(learned) >= 2:
-        against, other = real, learned[: len(real)]
-        notes.append(f"the other real images are {len(other)} train rows")
-    else:
-        learned = real
-        against, other = real[::2], real[1::2]
-        notes.append(f"the Gaussian is fitted to the {split} rows; the other real images are one half of them")
-    reference = frechet.fit(_features(classifier, real))
-    made = frechet.fit(_features(classifier, _generated(generator, count, seed, progress)))
-    blurred = frechet.fit(_features(classifier, frechet.sample_like(learned, count, seed)))
-    halves = reference if against is real else frechet.fit(_features(classifier, against))
-    found = {
-        DISTANCE: frechet.distance(made, reference),
-        GAUSSIAN: frechet.distance(blurred, reference),
-        REAL: frechet.distance(frechet.fit(_features(classifier, other)), halves),
-    }
-    if found[GAUSSIAN] > 0:
-        found[RATIO] = found[DISTANCE] / found[GAUSSIAN]
-    features = len(reference.mean)
-    if min(count, len(real)) <= features:
-        notes.append(
-            f"fewer images than the {features} features: distances are too large by a common amount, "
-            "so compare them with each other only"
-        )
-    notes.append("no intervals: to draw rows twice makes a Fréchet distance larger, not uncertain")
-    return Distances(
-        figures=tuple(Figure(name=name, value=value) for name, value in found.items()),
+    found = spaces(classifier, learned.pixels)
+    made, withheld = compared_images.generated(generator, count, seed, progress)
+    compared = _Compared(real, learned, other, made, compared_images.gaussian(learned, count, seed))
+    notes.insert(0, f"{len(made)} generated images against {len(real)} {split} rows, on the generator's own grid")
+    notes.append(f"sets of {compared.size} images are compared; a ratio is a distance over that of other real images")
+    if withheld or made.refused:
+        notes.append(f"{withheld} near copies were withheld, and {made.refused} images could not be made without one")
+    figures = []
+    for name, space in found.items():
+        rows = {whose: space(images.pixels) for whose, images in _sets(compared).items()}
+        figures += list(_likeness(name, rows, compared.size, resamples, seed))
+        features = rows[""].shape[1]
+        if compared.size <= features:
+            notes.append(
+                f"fewer images than the {features} features of {name}: distances are too large by a common amount, "
+                "so compare them with each other only"
+            )
+    near = nearness(made, learned, real, other)
+    figures += list(_copies(near, real, resamples, seed))
+    learnt, said = _learnt(generator, compared, resamples, seed)
+    notes.append(f"the median real image lies {near.typical:.3f} (RMS of 0 to 1) from the nearest training image")
+    notes += [*said, "no intervals of distances: to draw rows twice makes a Fréchet distance larger, not uncertain"]
+    return GeneratorFigures(
+        figures=(*learnt, *figures),
+        neighbours=neighbours(near, made, learned),
         rows=len(real),
-        refused=refused,
+        refused=real.refused,
         notes=tuple(notes),
     )
 
 
-def _check(classifier: Session) -> None:
-    """Generated images are on a 0 to 1 scale: a preprocessing in modality units would misread them."""
-    values = classifier.loaded.preprocessing.values
-    if not isinstance(values, Display | Percentiles):
-        raise CallError(
-            f"{classifier.loaded.model.name} reads values as {type(values).__name__.lower()}, and generated images "
-            "are on a 0 to 1 scale: name a classifier with values as displayed"
+def _sets(compared: _Compared) -> Mapping[str, Images]:
+    """The images by whose they are: "" for the generated, "real" for the rows of the split."""
+    wanted = {"": compared.made, PCA: compared.pca, REAL: compared.other}
+    most = _DRAWS * compared.size
+    few = {whose: images.take(np.arange(min(len(images), most))) for whose, images in wanted.items()}
+    return {"real": compared.real, "learned": compared.learned, **few}
+
+
+def _likeness(space: str, rows: Mapping[str, Features], size: int, resamples: int, seed: int) -> Iterator[Figure]:
+    """Distances, ratios, precision and recall in one space, by whose images are compared with the real ones."""
+    real = rows["real"][:size]
+    reference = frechet.fit(real)
+    apart = {
+        whose: float(np.mean([frechet.distance(frechet.fit(part), reference) for part in _parts(features, size)]))
+        for whose, features in rows.items()
+        if whose not in ("real", "learned")
+    }
+    within = _within(rows)
+    for whose, distance in apart.items():
+        label = f"{space}, {whose}" if whose else space
+        yield Figure(name=DISTANCE, label=label, value=distance)
+        if apart[REAL] > 0:
+            yield Figure(name=RATIO, label=label, value=distance / apart[REAL])
+        if whose in within:
+            yield Figure(name=WITHIN, label=label, value=within[whose])
+        first = rows[whose][:size]
+        if size > manifold.NEIGHBOURS:
+            yield _share(PRECISION, manifold.inside(first, real), label, resamples, seed)
+            yield _share(RECALL, manifold.inside(real, first), label, resamples, seed)
+
+
+def _within(rows: Mapping[str, Features]) -> Mapping[str, float]:
+    """Ratios to the halves of the learned rows, which no shift between splits makes easier; sets of one size."""
+    learned = rows["learned"]
+    size = min(len(learned) // 2, len(rows[""]), len(rows[PCA]))
+    if size < 2:
+        return {}
+    one, other = frechet.fit(learned[:size]), frechet.fit(learned[size : 2 * size])
+    apart = frechet.distance(other, one)
+    found = {whose: frechet.distance(frechet.fit(rows[whose][:size]), one) for whose in ("", PCA)}
+    return {whose: distance / apart for whose, distance in found.items()} if apart > 0 else {}
+
+
+def _parts(features: Features, size: int) -> list[Features]:
+    return [features[start : start + size] for start in range(0, len(features) - size + 1, size)][:_DRAWS]
+
+
+def _share(
+    name: str,
+    hit: NDArray[np.bool_],
+    label: str | None,
+    resamples: int,
+    seed: int,
+    clusters: NDArray[np.int64] | None = None,
+) -> Figure:
+    """A share of images, with the interval of drawing them anew."""
+    values = hit.astype(np.float64)
+    return _mean(name, values, label, np.arange(len(hit)) if clusters is None else clusters, resamples, seed)
+
+
+def _mean(
+    name: str, values: Floats, label: str | None, clusters: NDArray[np.int64], resamples: int, seed: int
+) -> Figure:
+    [found] = estimate(lambda weights: {name: scores.mean(values, weights)}, clusters, resamples, seed).values()
+    return Figure(name=name, label=label, value=found.value, low=found.low, high=found.high)
+
+
+def _copies(near: Nearness, real: Images, resamples: int, seed: int) -> Iterator[Figure]:
+    yield _share(COPIES, near.copies, None, resamples, seed)
+    yield _share(REAL_COPIES, near.real_copies, None, resamples, seed, real.patients)
+
+
+def _learnt(
+    generator: Session, compared: _Compared, resamples: int, seed: int
+) -> tuple[tuple[Figure, ...], tuple[str, ...]]:
+    """What a small classifier learns from each kind of images, asked about the rows of the split; and notes."""
+    labels = len(generator.loaded.labels) if generator.loaded.labels.exclusive else 0
+    real = compared.real.take(np.flatnonzero(compared.real.labels != UNKNOWN))
+    sources = {AUC: compared.made, PCA_AUC: compared.pca, REAL_AUC: compared.learned}
+    if compared.real.pixels.ndim != 4 or any(len(_told(one)) < 2 for one in (real, *sources.values())):
+        return (), ("no classifier learns from the generated images: they, or the rows, are not of two labels or more",)
+    figures = []
+    for name, images in sources.items():
+        stated = learned_from_samples.probabilities(images, real, labels, seed)
+        found = estimate(
+            lambda weights, name=name, stated=stated: {name: _area(stated, real.labels, weights)},  # type: ignore[misc]
+            real.patients,
+            resamples,
+            seed,
         )
+        figures += [Figure(name=name, value=one.value, low=one.low, high=one.high) for one in found.values()]
+    notes = ["classifiers of images alone are all of one small kind and taught alike; they are no record"]
+    if (compared.learned.labels != UNKNOWN).sum() >= 2 * learned_from_samples.LABELLED:
+        gain = learned_from_samples.gained(compared.learned, compared.made, real, labels, seed)
+        figure = _mean(GAIN, gain, None, real.patients, resamples, seed)
+        figures.append(figure)
+        if figure.low is None or figure.low <= 0:
+            notes.append(f"no {GAIN}: its interval does not lie above 0")
+        notes.append(f"{GAIN}: the generator itself knew the labels of all its training rows")
+    return tuple(figures), tuple(notes)
 
 
-def _real(generator: Session, rows: Dataset, seed: int) -> tuple[NDArray[np.float32], int]:
-    """Return at most `MOST` rows as images [N, C, ...] of 0 to 1, and how many the generator's way refuses."""
-    order = np.random.default_rng(seed).permutation(len(rows))[:MOST]
-    contract = generator.loaded.contract
-    cases = [case for case in (rows.cases[row] for row in order) if contract.admit(case) is None]
-    with ThreadPoolExecutor(generator.workers) as pool:
-        found = pool.map(lambda case: _prepared(generator, case), cases)
-        images = [image for image in found if image is not None]
-    shapes = {image.shape for image in images}
-    if len(shapes) > 1:
-        raise CallError(f"{generator.loaded.model.name} prepares images of several shapes; none can be compared")
-    normalize = generator.loaded.preprocessing.normalize
-    stacked = np.stack(images) if images else np.empty((0,), dtype=np.float32)
-    if isinstance(normalize, Normalize) and images:
-        shape = (-1,) + (1,) * (stacked.ndim - 2)
-        stacked = stacked * np.reshape(normalize.std, shape) + np.reshape(normalize.mean, shape)
-    return np.clip(stacked, 0, 1).astype(np.float32), len(order) - len(images)
+def _told(images: Images) -> NDArray[np.int64]:
+    labels: NDArray[np.int64] = np.unique(images.labels[images.labels != UNKNOWN])
+    return labels
 
 
-def _prepared(session: Session, case: Case) -> NDArray[np.float32] | None:
-    try:
-        return next(iter(session.pipeline.prepare(case).arrays.values()))
-    except (SourceError, PreprocessingError):
-        return None
-
-
-def _generated(generator: Session, count: int, seed: int, progress: Progress | None) -> Iterator[NDArray[np.float32]]:
-    for index, result in enumerate(generator.generate(count, seed)):
-        assert isinstance(result.prediction, Generated)
-        yield result.prediction.image
-        if progress is not None:
-            progress(index + 1, count)
-
-
-def _features(classifier: Session, images: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Return the features [N, F] of images [C, ...] of 0 to 1, through the classifier's contract and preprocessing."""
-    found, waiting = [], []
-    for index, image in enumerate(images):
-        case = from_array(image, dims=image.ndim - 1, channels_first=True, name=f"image {index}", value_range=(0, 1))
-        refused = classifier.loaded.contract.admit(case)
-        if refused is not None:
-            raise CallError(f"{classifier.loaded.model.name} refuses generated images: {refused.reason}")
-        waiting.append(classifier.pipeline.prepare(case))
-        if len(waiting) == _BATCH:
-            found.append(classifier.features(waiting))
-            waiting = []
-    if waiting:
-        found.append(classifier.features(waiting))
-    return np.concatenate(found)
+def _area(stated: Floats, truth: NDArray[np.int64], weights: Floats) -> Floats:
+    """The area under the ROC curve, the mean over labels against the rest."""
+    areas = [scores.area(stated[:, label], truth == label, weights) for label in range(stated.shape[1])]
+    return cast(Floats, np.nanmean(areas[1:] if len(areas) == 2 else areas, axis=0))

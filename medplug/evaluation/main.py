@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,15 +20,18 @@ from ..model import Model, Task
 from ..model_folder import LoadedModel, Metric, read_card, write_card, write_whole
 from ..result import Refused, Rejected, Result
 from ..session import Session
+from .alarms import warnings_of
 from .answered import Answered, Progress, anomalous_rows, answer, normal_of, targets_in_order
 from .bootstrap import estimate
 from .classification_tally import exclusive, independent
-from .generation_figures import distances
+from .drift import drift
+from .generation_figures import generator_figures
 from .looks import watched
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
 from .operating_fit import fit_operating
 from .probing import Evaluated, Probed, probe, truth_of
+from .questions import questions
 from .subgroups import by_column, by_looks, measured, worse
 from .tally import Tally
 
@@ -48,6 +51,7 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
     samples: int | None = None,
+    prevalence: Mapping[str, float] | None = None,
     subgroups: Sequence[str] = (),
     probes: bool = True,
     progress: Progress | None = None,
@@ -57,7 +61,8 @@ def evaluate(
     `data` and each of `data_options` default to what the model was trained on; other data without a split is test rows
     throughout. `features` names the classifier in whose features `samples` images of a generator are compared with real
     ones. `subgroups` names columns by whose values there are figures too, brightness and sharpness without any;
-    `probes` trains trivial models on the train rows, to compare with. The figures' names stand in
+    `probes` trains trivial models on the train rows, to compare with. `prevalence` says, by label, for which prevalence
+    predictive values are told. The figures' names stand in
     `classification_tally`, `measurement_tally` and `generation_figures`. Raises `CallError`.
     """
     if resamples < 0:
@@ -71,16 +76,19 @@ def evaluate(
     if session.loaded.model.task is Task.GENERATION:
         if subgroups:
             raise CallError(f"{session.loaded.model.name} generates images, of which there are no subgroups")
-        return _generation(session, dataset, split, features, device, samples, seed, progress)
+        return _generation(session, dataset, split, features, device, samples, seed, resamples, progress)
     for column in subgroups:
         by_column(rows, column)  # what is no column is said before the model is asked
     session, looks = watched(session)
     answered = answer(session, rows, progress)
     if not len(answered):
         raise CallError(f"the model refused every {split} row: {_why(answered.refused)}")
-    answered, tally = _tally(session.loaded, answered, rows, dataset)
+    answered, tally = tally_of(session.loaded, answered, rows, dataset)
     cluster = np.arange(len(answered)) if rows.patients is None else _numbered(rows.patients[answered.rows])
     found = estimate(tally.statistics, cluster, resamples, seed)
+    loaded = session.loaded
+    asked = questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded))
+    drifts, predictive = drift(loaded, asked, cluster, prevalence or {}, resamples, seed)
     figures = tuple(
         Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
         for (name, label), one in found.items()
@@ -115,7 +123,14 @@ def evaluate(
             *tally.notes,
             *probed.notes,
         ),
-        warnings=(*_leaks(session.loaded), *probed.warnings, *worse(groups, figures)),
+        warnings=(
+            *_leaks(session.loaded),
+            *warnings_of(found, drifts),
+            *probed.warnings,
+            *worse(groups, figures),
+        ),
+        drift=drifts,
+        predictive=predictive,
         probes=probed.probes,
         subgroups=groups,
     )
@@ -158,7 +173,8 @@ def store_metrics(folder: str | Path, evaluation: Evaluation) -> None:
     write_card(Path(folder), with_fields(card, metrics=kept + to_metrics(evaluation)))
 
 
-def _tally(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Dataset) -> tuple[Answered, Tally]:
+def tally_of(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Dataset) -> tuple[Answered, Tally]:
+    """Return the answers to the rows whose truth is known, and their tally; `CallError` where none is known."""
     task, labels = loaded.model.task, loaded.labels
     if task is Task.ANOMALY:
         normal = normal_of(loaded)
@@ -229,13 +245,14 @@ def _generation(
     device: str,
     samples: int | None,
     seed: int,
+    resamples: int,
     progress: Progress | None,
 ) -> Evaluation:
     name = session.loaded.model.name
     if features is None:
         raise CallError(f"{name} generates images: name a classifier (features) in whose features they are compared")
     classifier = features if isinstance(features, Session) else Session(features, device)
-    found = distances(session, classifier, dataset, split, samples, seed, progress)
+    found = generator_figures(session, classifier, dataset, split, samples, seed, resamples, progress)
     judge = classifier.loaded.reference
     by = classifier.loaded.model.name if judge is None else f"{judge.name} {judge.weights_sha256[:12]}"
     return Evaluation(
@@ -247,7 +264,8 @@ def _generation(
         plan_id=session.loaded.preprocessing.plan_id,
         model=session.loaded.reference,
         figures=found.figures,
-        resamples=0,
+        resamples=resamples,
+        neighbours=found.neighbours,
         notes=(*_notes(session.loaded, dataset, split, ()), f"in the features of {by}", *found.notes),
     )
 

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..dataset import Dataset
 from ..errors import CallError
-from ..model import Task
+from ..model import NO_LABELS, Task
 from ..model_folder import Calibration, LoadedModel, Threshold
 from ..operating import ANOMALOUS
 from ..session import Session
-from .answered import Answered, anomalous_rows, answer, normal_of, targets_in_order
+from .answered import Answered, answer, normal_of, targets_in_order
+from .coverage import checked_coverage, confidences, fit_abstention
+from .operating_points import AIMS, LEAST_OF_A_KIND, LEAST_ROWS, YOUDEN, Aim, choose, with_intervals
+from .questions import Question, questions
 
 Floats = NDArray[np.float64]
 
 _log = logging.getLogger(__name__)
-
-LEAST_ROWS = 10
-"""With fewer rows nothing is fitted."""
-
-LEAST_OF_A_KIND = 5
-"""With fewer rows that have a label, or that do not, no threshold is chosen between the two."""
 
 _TINY = 1e-30  # as in operating.tempered, whose inverse this is
 _TEMPERATURES = (0.1, 10.0)
@@ -39,19 +35,25 @@ def fit_operating(
     device: str = "auto",
     *,
     normal: str | None = None,
+    aim: Aim = YOUDEN,
+    coverage: float | None = None,
     say: Callable[[str], None] = _log.warning,
 ) -> LoadedModel:
-    """Return the model with a temperature and with one operating point per label, from rows of the split "val".
+    """Return the model with a temperature and with its operating points, from rows of the split "val".
 
-    `normal` names the label of an anomaly model's normal rows; the default is what its training record says. What
-    cannot be fitted is left out, and `say` is told why. Raises `CallError` for rows of another split.
+    Every aim of `AIMS` is fitted, and `aim` too; its points are in force, and Youden's where it has none. A `coverage`
+    adds an abstention, not in force. `normal` names the label of an anomaly model's normal rows; the default is what
+    its training record says. What cannot be fitted is left out, and `say` is told why. Raises `CallError` for rows of
+    another split.
     """
-    others = sorted(set(validation.splits.tolist()) - {"val"})
-    if others:
-        raise CallError(f"operating points are fitted on validation rows only, and some rows are {', '.join(others)}")
+    if coverage is not None:
+        checked_coverage(coverage)
+    only_validation(validation)
     task = loaded.model.task
-    bare = replace(loaded, calibration=None, thresholds=())
+    bare = replace(loaded, calibration=None, thresholds=(), operating_points=(), abstention=None)
     if task not in (Task.CLASSIFICATION, Task.ANOMALY):
+        if aim != YOUDEN or coverage is not None:
+            say(f"no operating points: a model for {task.value} decides nothing that a threshold could move")
         return bare
     if len(validation) < LEAST_ROWS:
         say(f"no operating points: {len(validation)} validation rows, and {LEAST_ROWS} are wanted")
@@ -61,25 +63,43 @@ def fit_operating(
         say(f"no operating points: the model refused {len(answered.refused)} of {len(validation)} validation rows")
         return bare
     if task is Task.ANOMALY:
-        threshold = _anomaly(answered, validation, normal or normal_of(loaded), say)
-        return replace(bare, thresholds=() if threshold is None else (threshold,))
-    truth = targets_in_order(validation, loaded.labels)[answered.rows]
-    return _classification(bare, answered, truth, say)
+        if coverage is not None:
+            say("no abstention: an anomaly's score does not say how sure it is")
+        points = _anomaly(answered, validation, normal or normal_of(loaded), aim, say)
+        return replace(bare, operating_points=points, thresholds=in_force(points, aim))
+    return _classification(bare, answered, validation, aim, coverage, say)
+
+
+def only_validation(rows: Dataset) -> None:
+    """Raise `CallError` for rows that are not all validation rows: no others may choose an operating point."""
+    others = sorted(set(rows.splits.tolist()) - {"val"})
+    if others:
+        raise CallError(f"operating points are fitted on validation rows only, and some rows are {', '.join(others)}")
+
+
+def in_force(points: Sequence[Threshold], aim: Aim) -> tuple[Threshold, ...]:
+    """Return for each label the point of an aim; where it has none, the first that it has."""
+    chosen: dict[str, Threshold] = {}
+    for point in points:
+        if point.label not in chosen or point.how == aim.how:
+            chosen[point.label] = point
+    return tuple(chosen.values())
 
 
 def _classification(
-    loaded: LoadedModel, answered: Answered, truth: NDArray[Any], say: Callable[[str], None]
+    loaded: LoadedModel,
+    answered: Answered,
+    validation: Dataset,
+    aim: Aim,
+    coverage: float | None,
+    say: Callable[[str], None],
 ) -> LoadedModel:
     exclusive = loaded.labels.exclusive
-    if exclusive:
-        known = truth >= 0
-        present: Floats = np.eye(len(answered.names))[truth[known]]
-    else:
-        known = np.isfinite(truth).any(axis=1)
-        present = truth[known].astype(np.float64)
-    probabilities = answered.numbers[known]
+    truth = targets_in_order(validation, loaded.labels)[answered.rows]
+    known = truth >= 0 if exclusive else np.isfinite(truth).any(axis=1)
+    present: Floats = np.eye(len(answered.names))[truth[known]] if exclusive else truth[known].astype(np.float64)
     calibration = None
-    temperature = fit_temperature(logits(probabilities, exclusive), present, exclusive)
+    temperature = fit_temperature(logits(answered.numbers[known], exclusive), present, exclusive)
     if temperature is None:
         low, high = _TEMPERATURES
         say(
@@ -88,87 +108,78 @@ def _classification(
         )
     else:
         calibration = Calibration(temperature=temperature, split="val", rows=int(known.sum()))
-        probabilities = tempered(probabilities, temperature, exclusive)
-    thresholds = []
-    for index, name in enumerate(answered.names):
-        told = np.isfinite(present[:, index])
-        positive = present[told, index] > 0
-        here, others = int(positive.sum()), int((~positive).sum())
-        point = youden(probabilities[told, index], positive, name)
-        if here + others < LEAST_ROWS or min(here, others) < LEAST_OF_A_KIND:
-            say(
-                f"no operating point for {name}: {here} validation rows have it and {others} do not; wanted are "
-                f"{LEAST_ROWS} rows, and {LEAST_OF_A_KIND} of either kind"
-            )
-        elif point is None:
-            say(f"no operating point for {name}: its probability does not tell the rows that have it from the others")
-        else:
-            thresholds.append(point)
-    return replace(loaded, calibration=calibration, thresholds=tuple(thresholds))
+        answered = replace(answered, numbers=tempered(answered.numbers, temperature, exclusive))
+    points: list[Threshold] = []
+    for question in questions(loaded.model.task, loaded.labels, answered, validation):
+        points += _points(question, aim, say)
+    abstention = None if coverage is None else fit_abstention(confidences(answered.numbers, exclusive), coverage)
+    return replace(
+        loaded,
+        calibration=calibration,
+        operating_points=tuple(points),
+        thresholds=in_force(points, aim),
+        abstention=abstention,
+    )
+
+
+def _points(question: Question, aim: Aim, say: Callable[[str], None]) -> list[Threshold]:
+    """The operating points of one label; none where hardly any row has it, or where its score finds nothing."""
+    balanced = choose(question, YOUDEN)
+    if isinstance(balanced, str):
+        say(f"no operating point for {question.label}: {balanced}")
+        return []
+    return [balanced, *_promises(question, AIMS, aim, say)]
+
+
+def _promises(question: Question, aims: Iterable[Aim], aim: Aim, say: Callable[[str], None]) -> list[Threshold]:
+    """The points of those aims that promise a rate, `aim` among them; `say` is told once what cannot be promised."""
+    wanted = dict.fromkeys(one for one in (*aims, aim) if one.kind != "youden")
+    found = {one: choose(question, one) for one in wanted}
+    missing = [f"{one.how} ({why})" for one, why in found.items() if isinstance(why, str)]
+    if missing:
+        say(f"no operating point for {question.label} at {', '.join(missing)}")
+    return [point for point in found.values() if isinstance(point, Threshold)]
 
 
 def _anomaly(
-    answered: Answered, validation: Dataset, normal: str | None, say: Callable[[str], None]
-) -> Threshold | None:
-    scores, kind = answered.numbers[:, 0], "all"
+    answered: Answered, validation: Dataset, normal: str | None, aim: Aim, say: Callable[[str], None]
+) -> tuple[Threshold, ...]:
+    scores, kind, usual_only = answered.numbers[:, 0], "all", None
     if normal is not None:
-        anomalous = anomalous_rows(validation, normal)[answered.rows]
-        others, usual = int(anomalous.sum()), int((~anomalous).sum())
+        [question] = questions(Task.ANOMALY, NO_LABELS, answered, validation, normal)
+        others = int(question.positive.sum())
+        usual = len(question.positive) - others
         if min(others, usual) >= LEAST_OF_A_KIND:
-            point = youden(scores, anomalous, ANOMALOUS)
-            if point is None:
+            point = choose(question, YOUDEN)
+            if isinstance(point, str):
                 say(f"no operating point: the score does not tell what is not {normal} from {normal} rows")
-            return point
+                return ()
+            return (point, *_promises(question, AIMS, aim, say))
         if usual < LEAST_ROWS:
             say(
                 f"no operating point: {usual} validation rows are {normal} and {others} are not; wanted are "
                 f"{LEAST_OF_A_KIND} of either kind, or {LEAST_ROWS} that are {normal}"
             )
-            return None
+            return ()
         if others:
             say(f"{others} validation rows are not {normal}, too few to choose a threshold by: {normal} rows alone do")
-        scores, kind = scores[~anomalous], normal
+        usual_only = question.of(~question.positive)
+        scores, kind = usual_only.scores, normal
     value = float(np.percentile(scores, 95))
-    return Threshold(
+    percentile = Threshold(
         label=ANOMALOUS,
         value=value,
         how=f"95th percentile of {kind} rows",
         split="val",
         rows=len(scores),
-        specificity=None if normal is None else float((scores < value).mean()),
+        specificity=None if usual_only is None else float((scores < value).mean()),
     )
-
-
-def youden(scores: Floats, positive: NDArray[np.bool_], label: str) -> Threshold | None:
-    """Return the threshold with the largest sensitivity + specificity - 1 (Youden 1950).
-
-    It stands midway between two scores, so that rounding moves no row across. Of equals the most sensitive is taken.
-    None for one kind of rows, and where no threshold is better than chance.
-    """
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    if not positives or not negatives:
-        return None
-    values, place = np.unique(scores, return_inverse=True)
-    here = np.bincount(place, weights=positive, minlength=len(values))
-    there = np.bincount(place, weights=~positive, minlength=len(values))
-    sensitivity = 1 - (np.cumsum(here) - here) / positives  # positive from this value on
-    specificity = (np.cumsum(there) - there) / negatives
-    both = np.round(sensitivity + specificity, 12)
-    best = int(np.argmax(both))
-    if both[best] <= 1:
-        return None
-    value = (values[best - 1] + values[best]) / 2  # not the first: to call every row positive is chance
-    if not values[best - 1] < value:  # neighbours without a number between them
-        value = values[best]
-    return Threshold(
-        label=label,
-        value=float(value),
-        how="youden",
-        split="val",
-        rows=len(scores),
-        sensitivity=float(sensitivity[best]),
-        specificity=float(specificity[best]),
-    )
+    if usual_only is None:
+        if aim != YOUDEN:
+            say(f"no operating point at {aim.how}: which rows are normal is not known")
+        return (percentile,)
+    specific = [one for one in AIMS if one.kind == "specificity"]
+    return (with_intervals(percentile, usual_only), *_promises(usual_only, specific, aim, say))
 
 
 def fit_temperature(logits: Floats, present: Floats, exclusive: bool) -> float | None:

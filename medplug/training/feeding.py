@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, cast
 
@@ -90,3 +91,15 @@ class Feed:
         except (SourceError, PreprocessingError) as error:
             self.failed[case.reference.source] = Refused(code=cast(RefusalCode, error.code), reason=str(error))
             return None
+
+
+@dataclass(frozen=True, eq=False)
+class Unaugmented:
+    """Batches of a dataset's rows, in order and not augmented, prepared anew whenever they are iterated."""
+
+    feed: Feed
+    rows: Dataset
+    size: int
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.feed.validation(self.rows, self.size)

@@ -23,6 +23,7 @@ from ..preprocessing import Preprocessing
 from ..result import Refused, Rejected
 from .leaks import Duplicates, without_leaks
 from .pixel_cache import PixelCache
+from .pretrained import Pretrained
 from .progress import Report, TrainingProgress
 from .settings import lay_over
 
@@ -53,6 +54,7 @@ class Fitted:
     notes: tuple[str, ...]
     leaks: tuple[str, ...] = ()
     dropped: int = 0
+    pretrained: Pretrained | None = None
 
     @property
     def pipeline(self) -> Pipeline:
@@ -77,7 +79,7 @@ class Fitted:
                 }
             )
         )
-        return made
+        return made if self.pretrained is None else {**made, "pretrained": self.pretrained.sha256}
 
 
 @dataclass
@@ -155,7 +157,7 @@ def fit(
     )
     dataset = cleared.dataset
     report(TrainingProgress("fitting"))
-    model = _model(offer, dataset, settings)
+    model = _model(offer, dataset, settings, data_options)
     contract = _contract(model, data_options)
     own = model.preprocessing()
     asked = preprocessing or own
@@ -210,23 +212,36 @@ def _recipe(model: Trainable, settings: Mapping[str, object]) -> Recipe:
     return lay_over(model.recipe(), own, "the recipe")
 
 
-def _model(offer: Offer, dataset: Dataset, settings: Mapping[str, object]) -> Trainable:
+def _model(offer: Offer, dataset: Dataset, settings: Mapping[str, object], data_options: DataOptions) -> Trainable:
     """The model with options that suit the training rows, and what the user set laid over them."""
     made = cast(type[Trainable], offer.model)
     train = dataset.of("train")
     if not len(train):
         raise TrainingError(f"the data has no training rows; its splits are {dataset.rows()}")
-    first = made(made.Options(), dataset.labels)
-    suited = first.fit_options(_survey(train.cases, dataset.labels))
+    first = made(_options(made.Options(), settings, offer), dataset.labels)
+    suited = first.fit_options(_survey(train.cases, dataset.labels, data_options))
     return made(_options(suited, settings, offer), dataset.labels)
 
 
-def _survey(cases: Iterable[Case], labels: Labels) -> Survey:
+def _survey(cases: Iterable[Case], labels: Labels, options: DataOptions) -> Survey:
     images = [case.image for case in cases]
     [(dims, _)] = Counter(len(image.shape) for image in images).most_common(1)
     [(channels, _)] = Counter(image.channels for image in images).most_common(1)
     median = np.median([image.shape for image in images if len(image.shape) == dims], axis=0)
-    return Survey(tuple(int(side) for side in median), channels, len(images), labels)
+    return Survey(
+        tuple(int(side) for side in median),
+        channels,
+        len(images),
+        labels,
+        modalities=_stated(options.modality, (image.modality for image in images)),
+        body_parts=_stated(options.body_part, (image.body_part for image in images)),
+    )
+
+
+def _stated(named: tuple[str, ...], found: Iterable[str | None]) -> frozenset[str]:
+    """What the user named, else what every row states."""
+    stated = frozenset(named) or frozenset(one or "" for one in found)
+    return frozenset() if "" in stated else stated
 
 
 def _contract(model: Model, options: DataOptions) -> InputContract:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import platform
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -18,19 +20,23 @@ from .. import devices, golden, model_folder
 from ..case import CaseReference
 from ..dataset import DataOptions, load
 from ..errors import CallError, PluginError, TrainingError
+from ..evaluation.coverage import checked_coverage
 from ..evaluation.operating_fit import fit_operating
+from ..evaluation.operating_points import aim_of
 from ..figures import HistoryPoint
-from ..model import Trainable
+from ..model import Task, Trainable
 from ..model_folder import CARD, GOLDEN, WEIGHTS, Card, LoadedModel, TrainingRecord
 from ..preprocessing import from_plain
 from ..result import Rejected
 from . import checkpoint
 from .budget import Budget
 from .checkpoint import FOLDER, LAST, State
+from .feeding import Feed, Unaugmented
 from .fitting import Fitted, fit, offer_of, unit_of
 from .interrupt import interruptible
 from .leaks import Duplicates
 from .loop import NotFiniteError
+from .pretrained import read as read_pretrained
 from .progress import Report, TrainingProgress
 from .trainer import HISTORY, Trainer, planned_steps
 
@@ -65,7 +71,10 @@ def train(
     seed: int = 0,
     resume: bool = False,
     overwrite: bool = False,
+    pretrained: str | Path | None = None,
     device: str = "auto",
+    aim: str = "youden",
+    coverage: float | None = None,
     progress: Report = lambda _: None,
 ) -> Trained:
     """Train an installed model on labelled data and write its model folder.
@@ -73,8 +82,10 @@ def train(
     `options` are the model's own, and the recipe's as `recipe.batch_size`. `budget` is in seconds. An anomaly model
     learns the rows with the label `normal` alone. `duplicates` says what becomes of images that stand in two splits,
     the same pixels or nearly: nothing is trained ("refuse"), the earlier split loses them ("drop"), or they stay, and
-    the card says so ("keep"). `resume` goes on where a training into `output` stopped, with the same weights in the end
-    as if it had not. After Ctrl-C the best so far is written. Raises `CallError` when the call
+    the card says so ("keep"). `pretrained` is a safetensors file, or a model folder, whose tensors the network starts
+    from where they fit. `resume` goes on where a training into `output` stopped, with the same weights in the end
+    as if it had not. `aim`, "specificity=0.9" for instance, says which operating points are in force, and `coverage`
+    fits an abstention: see `fit_operating`. After Ctrl-C the best so far is written. Raises `CallError` when the call
     is wrong and `TrainingError` when the data is, or when a loss is not finite any more: then the last good is written.
     """
     began, output = time.monotonic(), Path(output)
@@ -82,14 +93,17 @@ def train(
         raise CallError("a training is bounded by steps or by a budget of time, not by both")
     if (steps is not None and steps < 1) or (budget is not None and not budget > 0):
         raise CallError(f"a training of {steps or 0} steps and {budget or 0} seconds: want at least one of one")
+    choose = partial(fit_operating, aim=aim_of(aim), coverage=None if coverage is None else checked_coverage(coverage))
     chosen = devices.choose(device)
     offer = offer_of(plugin)
     settings = dict(options or {})
     before = _output(output, resume, overwrite)
+    start = None if pretrained is None else read_pretrained(pretrained)
     progress(TrainingProgress("reading"))
     dataset = load(data, data_options, task=offer.task, seed=seed, unit=unit_of(offer, settings))
     kept = None if before is None else from_plain(before.preprocessing)
     fitted = fit(offer, dataset, settings, data_options, normal, kept, duplicates, progress)
+    fitted = replace(fitted, pretrained=start)
     _rehearse(fitted)
     trainer = Trainer(fitted, output, device=chosen, seed=seed, steps=steps or planned_steps(fitted), report=progress)
     measure = budget is not None
@@ -103,7 +117,7 @@ def train(
         _clear(output)
     if budget is not None and measure:
         trainer.measure(Budget(budget, began))
-    return _run(trainer, data, data_options, progress)
+    return _run(trainer, data, data_options, progress, choose)
 
 
 def _output(output: Path, resume: bool, overwrite: bool) -> State | None:
@@ -150,7 +164,13 @@ def _loaded(fitted: Fitted, network: nn.Module) -> LoadedModel:
     )
 
 
-def _run(trainer: Trainer, data: str | Path, data_options: DataOptions, progress: Report) -> Trained:
+def _run(
+    trainer: Trainer,
+    data: str | Path,
+    data_options: DataOptions,
+    progress: Report,
+    choose: Callable[..., LoadedModel],
+) -> Trained:
     failed: NotFiniteError | None = None
     with interruptible() as interrupted:
         try:
@@ -160,7 +180,7 @@ def _run(trainer: Trainer, data: str | Path, data_options: DataOptions, progress
             step, weights = trainer.weights()
             if not step or not all(bool(one.isfinite().all()) for one in weights.values()):
                 raise TrainingError(f"{error}; no good weights came before it. Lower the learning rate") from error
-        trained = _finish(trainer, stopped, data, data_options, progress)
+        trained = _finish(trainer, stopped, data, data_options, progress, choose)
     if failed is not None:
         raise TrainingError(
             f"{failed}; the last good weights, of step {step}, are in {trained.path}. Lower the learning rate"
@@ -168,16 +188,24 @@ def _run(trainer: Trainer, data: str | Path, data_options: DataOptions, progress
     return trained
 
 
-def _finish(trainer: Trainer, stopped: str, data: str | Path, data_options: DataOptions, progress: Report) -> Trained:
+def _finish(
+    trainer: Trainer,
+    stopped: str,
+    data: str | Path,
+    data_options: DataOptions,
+    progress: Report,
+    choose: Callable[..., LoadedModel],
+) -> Trained:
     """Fit the operating points of the best weights and write the model folder."""
     fitted, loop = trainer.fitted, trainer.loop
     notes = [*fitted.notes, *trainer.notes]
     step, weights = trainer.weights()
     loop.average.load_state_dict(weights)
+    _measure(trainer)
     loaded = _loaded(fitted, loop.average)
     if len(fitted.validation):
         progress(TrainingProgress("operating points", loop.step, loop.steps))
-        loaded = fit_operating(loaded, fitted.validation, str(trainer.device), normal=fitted.normal, say=notes.append)
+        loaded = choose(loaded, fitted.validation, str(trainer.device), normal=fitted.normal, say=notes.append)
     else:
         notes.append("no validation rows: the last weights are kept, without calibration or thresholds")
     progress(TrainingProgress("saving", loop.step, loop.steps))
@@ -193,6 +221,15 @@ def _finish(trainer: Trainer, stopped: str, data: str | Path, data_options: Data
         notes=tuple(notes),
         left_out=(*fitted.dataset.rejected, *fitted.left_out, *failed),
     )
+
+
+def _measure(trainer: Trainer) -> None:
+    """Let the model measure its rows with the weights that are kept."""
+    fitted, size = trainer.fitted, trainer.batch_size
+    with closing(Feed(fitted.pipeline, trainer.device)) as feed, torch.no_grad():
+        rows = (Unaugmented(feed, one, size) for one in (fitted.train, fitted.val))
+        fitted.model.after_training(trainer.loop.average, *rows)
+    trainer.feed.failed |= feed.failed
 
 
 def _record(
@@ -222,6 +259,8 @@ def _record(
         patient_column=data_options.patient,
         split_column=dataset.split_column,
         mask_column=data_options.mask,
+        counts=fitted.train.counts() if fitted.model.task in (Task.CLASSIFICATION, Task.ANOMALY) else {},
         leaks=fitted.leaks,
         duplicates_dropped=fitted.dropped,
+        pretrained=trainer.pretrained,
     )

@@ -15,6 +15,7 @@ from .. import devices, model_folder
 from ..dataset import Dataset
 from ..errors import TrainingError
 from ..figures import HistoryPoint
+from ..model_folder import PretrainedRecord
 from ..preprocessing import to_plain
 from . import checkpoint
 from .budget import STEPS, Budget
@@ -48,16 +49,19 @@ class Trainer:
     ) -> None:
         recipe = fitted.recipe
         self.fitted, self.output, self.seed, self.report = fitted, output, seed, report
-        self.loop = TrainingLoop(
-            fitted.model, model_folder.build(fitted.model, seed), recipe, device=device, seed=seed, steps=steps
-        )
+        self.notes: list[str] = []
+        network = model_folder.build(fitted.model, seed)
+        self.pretrained: PretrainedRecord | None = None
+        if fitted.pretrained is not None:
+            self.pretrained, told = fitted.pretrained.load_into(fitted.model, network)
+            self.notes.append(told)
+        self.loop = TrainingLoop(fitted.model, network, recipe, device=device, seed=seed, steps=steps)
         self.device, self.schedule = device, Schedule(recipe.schedule, recipe.warmup, recipe.decay)
         self.sampler = Sampler(fitted.train, seed, recipe.balance)
         self.feed = Feed(fitted.pipeline, device)
         self.batch_size = min(recipe.batch_size, len(fitted.train))
         self.every = min(max(epoch_steps(fitted), _VALIDATE_AT_LEAST), _VALIDATE_AT_MOST)
         self.budget: Budget | None = None
-        self.notes: list[str] = []
         self.position = 0
         self.best: dict[str, Tensor] = {}
         self.best_step, self.best_loss, self.waited = 0, math.inf, 0

@@ -114,6 +114,8 @@ def _lines(result: Result, thresholds: Sequence[object], spacing: tuple[float, .
     prediction = result.prediction
     lines: list[Line] = []
     if isinstance(prediction, Classification):
+        if prediction.abstained:
+            lines.append(Line("abstained: not sure enough"))
         for label, value in sorted(prediction.probabilities.items(), key=lambda pair: -pair[1]):
             reached = " (at its threshold)" if label in (prediction.positive or ()) else ""
             lines.append(Line(f"{label} {value:.1%}{reached}", bar=value, mark=limits.get(label)))

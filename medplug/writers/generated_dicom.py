@@ -49,6 +49,8 @@ class GeneratedDicom(Writer):
     def write(self, answer: Answer) -> None:
         """Write one image."""
         self._count += 1
+        if answer.result.refused:
+            return
         datasets = list(secondary_captures(answer.result, self.loaded))
         for number, dataset in enumerate(datasets, start=1):
             kind = f"slice-{number:04d}" if len(datasets) > 1 else ""
@@ -92,7 +94,10 @@ def _instance(made: Generated, pixels: NDArray[np.uint8], number: int, loaded: L
     ds.AccessionNumber = ds.ReferringPhysicianName = ""
     ds.StudyID = "SYNTHETIC"
     ds.StudyDescription = ds.SeriesDescription = ds.ImageComments = NOTICE
-    ds.DerivationDescription = f"{NOTICE}: made by {long_string(model)} from seed {made.seed}, image {made.index}"
+    shows = f", to show {long_string(made.label)}" if made.label else ""
+    ds.DerivationDescription = (
+        f"{NOTICE}: made by {long_string(model)} from seed {made.seed}, image {made.index}{shows}"
+    )
     ds.SeriesNumber = made.index + 1 if volume else 1
     ds.InstanceNumber = number
     ds.ManufacturerModelName = long_string(model)

@@ -43,8 +43,12 @@ class GeneratedPng(Writer):
     def write(self, answer: Answer) -> None:
         """Write one image; it says in its own description what it is."""
         self._count += 1
+        if answer.result.refused:
+            return
         made = generated(answer.result)
         text = {"Description": NOTICE, "Source": f"seed {made.seed}, image {made.index}"}
+        if made.label is not None:
+            text["Label"] = made.label
         planes = slices(made.image)
         for number, plane in enumerate(planes, start=1):
             kind = f"slice-{number:04d}" if len(planes) > 1 else ""

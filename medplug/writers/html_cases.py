@@ -101,6 +101,8 @@ def describe(result: Result, thresholds: Sequence[Threshold]) -> tuple[str, str]
     prediction = result.prediction
     if isinstance(prediction, Classification):
         best = most_probable(prediction)
+        if prediction.abstained:
+            return "abstained", f"not sure enough: {best} {percent(prediction.probabilities[best])} is the highest"
         if prediction.exclusive:
             reached = "" if not prediction.positive else f", reaches its threshold: {', '.join(prediction.positive)}"
             return best, percent(prediction.probabilities[best]) + reached

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from ..case import Case
 from ..figures import Curve, Evaluation, Figure, HistoryPoint
+from .html_neighbours import neighbours_section
+from .html_operating import operating_sections
 from .html_page import Section, count, fill, number
 from .html_plots import Axis, lines
 from .html_trust import trust_sections
@@ -21,13 +23,15 @@ _OPEN = ("MAE", "RMSE", "log loss")  # no fraction, even where it lies below 1
 
 def evaluation_sections(evaluation: Evaluation, cases: Iterable[Case] = ()) -> tuple[Section, ...]:
     """Return an evaluation's sections; `cases` bring the pictures of the worst errors, by the name of their source."""
-    made = [_figures(evaluation), *trust_sections(evaluation, _line)]
+    made = [_figures(evaluation), *operating_sections(evaluation), *trust_sections(evaluation, _line)]
     if evaluation.confusion:
         made.append(_confusion(evaluation))
     if evaluation.curves:
         made.append(_curves(evaluation))
     if evaluation.worst:
         made.append(_worst(evaluation, cases))
+    if evaluation.neighbours:
+        made.append(neighbours_section(evaluation, cases))
     return tuple(made)
 
 
@@ -119,11 +123,16 @@ def _curves(evaluation: Evaluation) -> Section:
     for kind, x, y, title in (
         ("roc", "1 - specificity", "sensitivity", "Receiver operating characteristic"),
         ("calibration", "stated probability", "observed frequency", "Calibration"),
+        ("coverage", "part of the rows, the most sure first", "accuracy", "Accuracy by coverage"),
     ):
         found = [curve for curve in evaluation.curves if curve.kind == kind]
         if found:
             series = {_name(curve, evaluation): (curve.x, curve.y) for curve in found}
-            plot = lines(series, x, y, x=_UNIT, y=_UNIT, diagonal=True, dots=kind == "calibration", title=title)
+            plot = (
+                lines(series, x, y, x=_UNIT, title=title)
+                if kind == "coverage"
+                else lines(series, x, y, x=_UNIT, y=_UNIT, diagonal=True, dots=kind == "calibration", title=title)
+            )
             plots.append(plot)
     return Section("Curves", fill("plots.html", plots=plots))
 

@@ -25,6 +25,7 @@ PICTURES = 100
 PICTURE_BYTES = 24_000_000
 ROWS = 5_000
 """How many lines each table has at most."""
+_ABSTAINED = "(abstained)"
 _SINGLES = 24
 
 
@@ -33,6 +34,7 @@ class _Sample:
     uri: str
     seed: int
     index: int
+    label: str | None
 
 
 class RunSections:
@@ -104,7 +106,9 @@ class RunSections:
     def _tally(self, result: Result) -> None:
         outcome = result.prediction
         if isinstance(outcome, Classification):
-            if outcome.exclusive:
+            if outcome.abstained:
+                self._found[_ABSTAINED] += 1
+            elif outcome.exclusive:
                 self._found[most_probable(outcome)] += 1
             else:
                 self._found.update(outcome.positive or ())
@@ -120,7 +124,7 @@ class RunSections:
         if len(self._tiles) < SHEET:
             self._tiles.append(tile(made.image))
         if len(self._samples) < _SINGLES:
-            self._samples.append(_Sample(data_uri(png(tile(made.image))), made.seed, made.index))
+            self._samples.append(_Sample(data_uri(png(tile(made.image))), made.seed, made.index, made.label))
 
     def _summary(self) -> Section:
         limit = next((one.value for one in self._loaded.thresholds if one.label == ANOMALOUS), None)
@@ -129,6 +133,7 @@ class RunSections:
             for name, values in list(self._numbers.items())[:4]
         ]
         names = list(self._loaded.labels.names) or sorted(self._found)
+        names += [_ABSTAINED] if _ABSTAINED in self._found and _ABSTAINED not in names else []
         answered = self._counts["answered"]
         body = fill(
             "summary.html",

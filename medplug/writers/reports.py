@@ -6,15 +6,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..case import Case
+from ..comparison_figures import Comparison
 from ..figures import Evaluation, HistoryPoint
 from ..model_folder import Card, LoadedModel, checked_preprocessing
 from ..session import Answer
+from .html_card import card_section
+from .html_comparison import comparison_sections
 from .html_evaluation import evaluation_sections, history_section
 from .html_model import card_sections
 from .html_page import Section, write_page
 from .html_run import PICTURES, RunSections
 
-TRAINING, EVALUATION = "training.html", "evaluation.html"
+TRAINING, EVALUATION, COMPARISON = "training.html", "evaluation.html", "comparison.html"
 
 
 def training_report(
@@ -49,16 +52,26 @@ def training_sections(
         history_section(history, best),
         *samples,
         *(evaluation_sections(evaluation, cases) if evaluation else ()),
+        card_section(card),
         *card_sections(card, checked_preprocessing(card, folder)),
     )
 
 
-def evaluation_report(evaluation: Evaluation, out: Path, cases: Iterable[Case] = ()) -> Path:
-    """Write an evaluation to `out` (a folder, or a path that ends in .html); return its path."""
+def evaluation_report(
+    evaluation: Evaluation, out: Path, cases: Iterable[Case] = (), further: Sequence[Section] = ()
+) -> Path:
+    """Write an evaluation and `further` sections to `out` (a folder, or a path that ends in .html); return its path."""
     path = out if out.suffix == ".html" else out / EVALUATION
     name = evaluation.model.name if evaluation.model else evaluation.task
     title = f"{name} on {evaluation.split}"
-    return write_page(path, title, evaluation_sections(evaluation, cases), kind="evaluation report")
+    sections = (*evaluation_sections(evaluation, cases), *further)
+    return write_page(path, title, sections, kind="evaluation report")
+
+
+def comparison_report(made: Comparison, out: Path, cases: Iterable[Case] = ()) -> Path:
+    """Write a comparison to `out` (a folder, or a path that ends in .html); return its path."""
+    path = out if out.suffix == ".html" else out / COMPARISON
+    return write_page(path, "Two models", comparison_sections(made, cases), kind="comparison")
 
 
 def run_sections(

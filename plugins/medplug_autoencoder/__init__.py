@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
 import medplug
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
+
+    from .network import Detector
 
 
 class AutoencoderOptions(medplug.ModelOptions, frozen=True):
@@ -33,7 +35,7 @@ class Autoencoder(medplug.Trainable):
     """Rebuilds an image through a narrow code; what it cannot rebuild is unusual."""
 
     name: ClassVar[str] = "autoencoder"
-    version: ClassVar[str] = "1.0"
+    version: ClassVar[str] = "2.0"
     task: ClassVar[medplug.Task] = medplug.Task.ANOMALY
     Options: ClassVar[type[medplug.ModelOptions]] = AutoencoderOptions
     options: AutoencoderOptions
@@ -60,45 +62,59 @@ class Autoencoder(medplug.Trainable):
     def augmentation(self) -> medplug.Augmentation:
         """Small movements and exposures: what must not count as unusual."""
         return medplug.Augmentation(
-            rotate=(-7, 7),
-            scale=(0.9, 1.1),
-            shift=(-0.05, 0.05),
-            contrast=(0.85, 1.15),
-            brightness=(-0.1, 0.1),
-            gamma=(0.8, 1.25),
+            rotate=(-4, 4),
+            scale=(0.95, 1.05),
+            shift=(-0.025, 0.025),
+            contrast=(0.92, 1.08),
+            brightness=(-0.05, 0.05),
+            gamma=(0.9, 1.12),
         )
 
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise."""
-        return medplug.Recipe(epochs=15, batch_size=32, ema=0.99, clip=5.0, precision="bfloat16")
+        return medplug.Recipe(steps=600, batch_size=64, ema=0.99, clip=5.0, precision="bfloat16")
 
     def build(self) -> nn.Module:
         """Return the network."""
-        from .network import Autoencoder as Network
-        from .network import levels_for
+        from .lesions import KINDS
+        from .network import Detector
 
         options = self.options
-        return Network(
-            1, levels=levels_for(options.size), dims=options.dims, width=options.width, latent=options.latent
+        return Detector(
+            kinds=len(KINDS),
+            size=options.size,
+            dims=options.dims,
+            width=options.width,
+            latent=options.latent,
+            sigma=options.sigma,
         )
 
     def forward(self, network: nn.Module, batch: medplug.Batch) -> Mapping[str, Tensor]:
-        """Return "reconstruction" and "map" [N, 1, ...] and "score" [N]."""
-        from .network import anomaly_map, anomaly_score
+        """Return "reconstruction" and "map" [N, 1, ...], "score" [N] and "features" [N, F].
 
-        made = network(batch.image)
+        A pixel is unusual where it was badly rebuilt, or where a lesion is seen.
+        """
+        detector = cast("Detector", network)
+        found = detector(batch.image)
+        lesion = found.seen.where.float().sigmoid()
         return {
-            "reconstruction": made,
-            "map": anomaly_map(made, batch.image, sigma=self.options.sigma),
-            "score": anomaly_score(made, batch.image, sigma=self.options.sigma),
+            "reconstruction": found.reconstruction,
+            "map": 1 - (1 - found.unlike) * (1 - lesion),
+            "score": detector.normals.score(found.each),
+            "features": found.seen.features,
         }
 
     def decode(self, output: Mapping[str, Tensor], batch: medplug.Batch) -> Sequence[medplug.Prediction]:
-        """The score is the mean of the map: 0 for a perfect reconstruction."""
+        """The score is in standard deviations above the mean of normal images."""
         return [
             medplug.Anomaly(score=score, map=anomalous[0].numpy(), reconstruction=made[0].numpy())
             for score, anomalous, made in zip(output["score"].tolist(), output["map"], output["reconstruction"])
         ]
+
+    def features(self, network: nn.Module, batch: medplug.Batch) -> Tensor:
+        """Return what the discriminator compares images by, [N, F]."""
+        features: Tensor = network(batch.image).seen.features
+        return features
 
     def configure_optimizers(self, network: nn.Module) -> Mapping[str, torch.optim.Optimizer]:
         """AdamW."""
@@ -112,16 +128,38 @@ class Autoencoder(medplug.Trainable):
         }
 
     def training_step(self, network: nn.Module, batch: medplug.Batch, loop: medplug.Loop) -> Mapping[str, Tensor]:
-        """Minimise the reconstruction loss."""
-        loss = self.validation_loss(network, batch)
-        loop.minimise(loss)
-        return {"loss": loss}
+        """Rebuild the image, and tell it from itself with a lesion."""
+        import torch
+
+        from .losses import losses
+
+        found = losses(cast("Detector", network), batch.image, loop.generator, structure=self.options.structure)
+        total = torch.stack(list(found.values())).sum()
+        loop.minimise(total)
+        return {"loss": total, **found}
 
     def validation_loss(self, network: nn.Module, batch: medplug.Batch) -> Tensor:
-        """Absolute error and structural similarity, weighed by `structure`."""
-        from .network import reconstruction_loss
+        """The sum of the losses, with lesions that are always the same."""
+        import torch
 
-        return reconstruction_loss(network(batch.image), batch.image, structure=self.options.structure)
+        from .losses import losses
+
+        same = torch.Generator().manual_seed(0)
+        found = losses(cast("Detector", network), batch.image, same, structure=self.options.structure)
+        return torch.stack(list(found.values())).sum()
+
+    def after_training(
+        self, network: nn.Module, train: Iterable[medplug.Batch], validation: Iterable[medplug.Batch]
+    ) -> None:
+        """Measure the features of the rows it learned, and the evidence in rows that it did not learn."""
+        import torch
+
+        detector = cast("Detector", network)
+        detector.normals.measure_features(torch.cat([detector(batch.image).seen.features for batch in train]))
+        evidence = [detector(batch.image).each for batch in validation]
+        if not evidence:  # no validation rows: those it learned look a little more normal than they should
+            evidence = [detector(batch.image).each for batch in train]
+        detector.normals.measure_evidence(torch.cat(evidence))
 
 
 @medplug.hookimpl

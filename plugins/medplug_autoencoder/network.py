@@ -1,18 +1,23 @@
-"""A convolutional autoencoder for 2-D and 3-D images, its loss, and the anomaly map that compares local structure.
+"""A convolutional autoencoder for 2-D and 3-D images, and a discriminator of lesions that looks at what it rebuilt.
 
-Structural similarity: Wang et al., Image Quality Assessment (2004), with a Gaussian window. As an autoencoder's loss
-and score: Bergmann et al., Improving Unsupervised Defect Segmentation (2019).
+A network that compares an image with its reconstruction, and learns from synthetic lesions: Zavrtanik et al., DRAEM
+(2021).
 """
 
+import itertools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .normals import Normals
+from .similarity import INTERPOLATION, dissimilarity
+
+_WEIGHTS = (0.25, 0.5, 0.25)  # of the evidence in `Evidence.each`: distances tell the most, on validation rows
 _CONVOLUTION: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
-_INTERPOLATION = {2: "bilinear", 3: "trilinear"}
 
 
 def levels_for(size: int) -> int:
@@ -45,7 +50,7 @@ class Autoencoder(nn.Module):
         if levels < 1:
             raise ValueError(f"levels is {levels}; an autoencoder has at least 1")
         widths = [width * 2 ** min(level, 3) for level in range(levels)]
-        self.interpolation = _INTERPOLATION[dims]
+        self.interpolation = INTERPOLATION[dims]
         self.encoder = nn.ModuleList(
             nn.Sequential(_layer(inputs, outputs, dims, stride=2), _layer(outputs, outputs, dims))
             for inputs, outputs in zip([channels, *widths], widths, strict=False)
@@ -81,56 +86,88 @@ class Autoencoder(nn.Module):
         return self.decode(code, sizes)
 
 
-def structural_similarity(x: Tensor, y: Tensor, *, sigma: float = 1.5) -> Tensor:
-    """The similarity, -1 to 1, of the surroundings of each pixel of two images in 0 to 1, same shape as they.
+class Seen(NamedTuple):
+    """What the discriminator makes of N images."""
 
-    The Gaussian window reaches 2 sigma and is cut off at the border, so no pixel from outside counts. Always float32:
-    the variances are differences of nearly equal numbers.
+    lesion: Tensor
+    """[N] logits: is there a lesion?"""
+    kind: Tensor
+    """[N, kinds] logits: if so, of which kind?"""
+    where: Tensor
+    """[N, 1, (D,) H, W] logits: does the lesion cover the pixel?"""
+    features: Tensor
+    """[N, F], by which images may be compared."""
+
+
+class Discriminator(nn.Module):
+    """Looks for lesions in an image [N, channels, (D,) H, W] with its reconstruction and their difference beside it.
+
+    It works on half the image's grid and coarser ones: a lesion is no single pixel.
     """
-    with torch.autocast(x.device.type, enabled=False):
-        x, y = x.float(), y.float()
-        weight = _blur(torch.ones_like(x[:1]), sigma)
 
-        def local_mean(image: Tensor) -> Tensor:
-            return _blur(image, sigma) / weight
+    def __init__(self, channels: int, *, kinds: int, levels: int = 2, dims: int = 2, width: int = 24) -> None:
+        super().__init__()
+        widths = [width * 2 ** min(level, 2) for level in range(levels + 1)]
+        self.interpolation = INTERPOLATION[dims]
+        self.stem = nn.Sequential(_layer(3 * channels, width, dims, stride=2), _layer(width, width, dims))
+        self.down = nn.ModuleList(
+            nn.Sequential(_layer(inputs, outputs, dims, stride=2), _layer(outputs, outputs, dims))
+            for inputs, outputs in itertools.pairwise(widths)
+        )
+        self.up = nn.ModuleList(
+            _layer(inputs + outputs, outputs, dims) for inputs, outputs in itertools.pairwise(widths[::-1])
+        )
+        self.features = 2 * widths[-1]
+        self.to_answer = nn.Linear(self.features, 1 + kinds)
+        self.to_where = _CONVOLUTION[dims](width, 1, 1)
 
-        mean_x, mean_y = local_mean(x), local_mean(y)
-        variance_x = local_mean(x * x) - mean_x * mean_x
-        variance_y = local_mean(y * y) - mean_y * mean_y
-        covariance = local_mean(x * y) - mean_x * mean_y
-        luminance = (2 * mean_x * mean_y + 0.01**2) / (mean_x**2 + mean_y**2 + 0.01**2)
-        structure = (2 * covariance + 0.03**2) / (variance_x + variance_y + 0.03**2)
-        return luminance * structure
+    def forward(self, image: Tensor, reconstruction: Tensor) -> Seen:
+        """Compare the two, same shape."""
+        grids = [self.stem(torch.cat([image, reconstruction, image - reconstruction], 1))]
+        for level in self.down:
+            grids.append(level(grids[-1]))
+        coarsest = grids.pop()
+        features = torch.cat([coarsest.flatten(2).mean(2), coarsest.flatten(2).amax(2)], 1)
+        answer = self.to_answer(features)
+        y = coarsest
+        for level in self.up:
+            finer = grids.pop()
+            y = level(torch.cat([self._enlarged(y, finer.shape[2:]), finer], 1))
+        return Seen(answer[:, 0], answer[:, 1:], self._enlarged(self.to_where(y), image.shape[2:]), features)
 
-
-def _blur(image: Tensor, sigma: float) -> Tensor:
-    """A separable Gaussian over the axes after the second; what lies outside counts as zero."""
-    radius = max(1, round(2 * sigma))
-    offsets = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
-    kernel = torch.exp(-(offsets**2) / (2 * sigma**2))
-    kernel = kernel / kernel.sum()
-    for axis in range(2, image.dim()):
-        rows = image.movedim(axis, -1)
-        flat = F.conv1d(rows.reshape(-1, 1, rows.shape[-1]), kernel[None, None], padding=radius)
-        image = flat.reshape(rows.shape).movedim(-1, axis)
-    return image
-
-
-def reconstruction_loss(reconstruction: Tensor, image: Tensor, *, structure: float = 0.5) -> Tensor:
-    """The mean absolute error, and the mean loss of structural similarity with the weight `structure` of 0 to 1."""
-    absolute = F.l1_loss(reconstruction.float(), image.float())
-    dissimilar = 1 - structural_similarity(reconstruction, image).mean()
-    return (1 - structure) * absolute + structure * dissimilar
-
-
-def anomaly_map(reconstruction: Tensor, image: Tensor, *, sigma: float = 2.5) -> Tensor:
-    """How badly each pixel's surroundings were rebuilt, [N, 1, (D,) H, W], 0 (alike) to 1 (inverse).
-
-    The window is wider than the loss's: noise and fine vessels, which no code can hold, count less.
-    """
-    return (1 - structural_similarity(reconstruction, image, sigma=sigma)).mean(1, keepdim=True) / 2
+    def _enlarged(self, x: Tensor, size: Sequence[int]) -> Tensor:
+        return F.interpolate(x, size=list(size), mode=self.interpolation, align_corners=False)
 
 
-def anomaly_score(reconstruction: Tensor, image: Tensor, *, sigma: float = 2.5) -> Tensor:
-    """The mean of the anomaly map, [N], 0 to 1."""
-    return anomaly_map(reconstruction, image, sigma=sigma).flatten(1).mean(1)
+class Evidence(NamedTuple):
+    """What speaks for N images being unusual."""
+
+    reconstruction: Tensor
+    unlike: Tensor
+    """[N, 1, (D,) H, W], 0 to 1: how badly the surroundings of each pixel were rebuilt."""
+    seen: Seen
+    each: Tensor
+    """[N, 3], raw: mean of `unlike`, distance of the features from normal ones, logarithm of the share with lesions."""
+
+
+class Detector(nn.Module):
+    """An autoencoder, a discriminator that looks at what it rebuilt, and what both make of normal images."""
+
+    def __init__(self, *, kinds: int, size: int, dims: int, width: int, latent: int, sigma: float) -> None:
+        super().__init__()
+        levels = levels_for(size)
+        self.sigma = sigma
+        self.autoencoder = Autoencoder(1, levels=levels, dims=dims, width=width, latent=latent)
+        self.discriminator = Discriminator(
+            1, kinds=kinds, levels=max(levels - 1, 1), dims=dims, width=width + width // 2
+        )
+        self.normals = Normals(self.discriminator.features, _WEIGHTS)
+
+    def forward(self, image: Tensor) -> Evidence:
+        """Weigh images [N, 1, (D,) H, W] in 0 to 1."""
+        made = self.autoencoder(image)
+        seen = self.discriminator(image, made)
+        unlike = dissimilarity(made, image, sigma=self.sigma)
+        covered = seen.where.float().sigmoid().flatten(1).mean(1)
+        each = [unlike.flatten(1).mean(1), self.normals.distance(seen.features), (covered + 1e-3).log()]
+        return Evidence(made, unlike, seen, torch.stack(each, 1))

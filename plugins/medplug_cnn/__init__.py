@@ -12,25 +12,68 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 
+Backbone = Literal[
+    "residual",
+    "monai:densenet121",
+    "monai:densenet169",
+    "monai:densenet201",
+    "monai:resnet10",
+    "monai:resnet18",
+    "monai:resnet34",
+    "monai:resnet50",
+    "monai:seresnet50",
+    "monai:efficientnet-b0",
+    "monai:efficientnet-b1",
+    "monai:efficientnet-b2",
+    "monai:efficientnet-b3",
+    "monai:efficientnet-b4",
+]
+"""The networks that there are: this plugin's own, and those of MONAI's that it knows how to explain."""
+
+_SMALLEST_FOR_MONAI = 64
+"""The side, in pixels, below which MONAI's networks shrink an image to nothing."""
+
+_PAIRED = frozenset(
+    {"BREAST", "EYE", "SHOULDER", "ARM", "ELBOW", "FOREARM", "WRIST", "HAND", "FINGER"}
+    | {"HIP", "THIGH", "KNEE", "LEG", "CALF", "ANKLE", "FOOT", "TOE", "SKIN"}
+)
+"""Body parts (PS3.16 annex L) whose left and right are each other's mirror image."""
+_SIDELESS = frozenset({"MG", "OP", "OPT", "OCT", "GM", "SM", "XC"})
+"""Modalities (PS3.3 C.7.3.1.1.1) of such parts, and of what has no left: breasts, eyes, skin, slides."""
+
+
 class CnnOptions(medplug.ModelOptions, frozen=True):
-    """What the network looks like; training fits the first three to the data unless they are set.
+    """What the network looks like; training fits some to the data unless they are set.
 
     `size` is the side of the square or cube that it sees, `channels` how many are given to it: 1 is grey, 3 colour, any
     other number the stored ones. `depth` counts the residual blocks of each stage, `width` the channels of the first.
+    `standardise` brings each image to one mean and one deviation; `mirror` has training images mirrored left to right
+    half of the time. `views` is how many slightly moved views of an image a trained network's answer is averaged over;
+    1 is the image alone. `stem` is how much the network shrinks an image at once; where it is None, large ones more
+    than small ones.
     `cutmix` is the share of the batches that get boxes of each other pasted in, instead of being blended by `mixup`.
     """
 
     size: int = 96
     dims: Literal[2, 3] = 2
     channels: int = 1
+    mirror: bool = False
+    standardise: bool = False
+    backbone: Backbone = "residual"
     width: int = 32
     depth: tuple[int, ...] = (2, 2, 2, 2)
+    stem: Literal[1, 2, 4] | None = None
     dropout: float = 0.2
     smoothing: float = 0.1
     mixup: float = 0.3
     cutmix: float = 0.3
     learning_rate: float = 2e-3
     weight_decay: float = 0.05
+    views: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.views <= 64:
+            raise ValueError(f"views is {self.views}: want 1, the image alone, to 64")
 
 
 class Cnn(medplug.Trainable):
@@ -43,14 +86,22 @@ class Cnn(medplug.Trainable):
     options: CnnOptions
 
     def fit_options(self, survey: medplug.Survey) -> CnnOptions:
-        """See small images as they are and larger ones at 96 (2-D) or 48 (3-D); colour is read as grey."""
+        """See small images as they are and larger ones at 96 (2-D) or 48 (3-D); colour is read as grey.
+
+        They are mirrored only where all rows are of parts or modalities in which that changes no meaning.
+        """
         dims: Literal[2, 3] = 2 if len(survey.shape) == 2 else 3
         longest = max(survey.shape)
         limit = 96 if dims == 2 else 48
+        if self.options.backbone != "residual":
+            longest, limit = max(longest, _SMALLEST_FOR_MONAI), max(limit, _SMALLEST_FOR_MONAI)
         return self.options.replace(
             dims=dims,
             size=min(longest, limit),
             channels=1 if survey.channels in (1, 3) else survey.channels,
+            mirror=_mirrored(survey),
+            views=8 if dims == 2 else 1,
+            stem=2 if dims == 3 and min(longest, limit) >= 16 else None,  # a volume's cost falls by eight
         )
 
     def contract(self) -> medplug.InputContract:
@@ -74,12 +125,13 @@ class Cnn(medplug.Trainable):
         )
 
     def augmentation(self) -> medplug.Augmentation:
-        """Small movements and exposures; no mirror, since the heart lies on the left."""
+        """Small movements and exposures; a mirror only where `mirror` says so: the heart lies on the left."""
         return medplug.Augmentation(
             rotate=(-13, 13),
             scale=(0.8, 1.25),
             shear=(-8, 8),
             shift=(-0.08, 0.08),
+            flip=(self.options.dims - 1,) if self.options.mirror else (),
             contrast=(0.8, 1.25),
             brightness=(-0.1, 0.1),
             gamma=(0.8, 1.25),
@@ -98,23 +150,37 @@ class Cnn(medplug.Trainable):
         )
 
     def build(self) -> nn.Module:
-        """Return the network; its stem shrinks large images early."""
-        from .network import ResidualNetwork, stem_stride
+        """Return the network that `backbone` names; the stem of the own one shrinks large images early."""
+        from .backbones import build
 
         options = self.options
-        return ResidualNetwork(
+        return build(
+            options.backbone,
             options.channels,
             len(self.labels),
             dims=options.dims,
+            size=options.size,
             width=options.width,
             depth=options.depth,
-            stem=stem_stride(options.size),
+            stem=options.stem,
             dropout=options.dropout,
         )
 
     def forward(self, network: nn.Module, batch: medplug.Batch) -> Mapping[str, Tensor]:
-        """Return "logits" [N, labels]."""
-        return {"logits": network(batch.image)}
+        """Return "logits" [N, labels], the mean over the option's `views`, and "features" [N, F] of the image alone.
+
+        Whoever follows gradients, to explain an answer say, is given the image alone.
+        """
+        import torch
+
+        from .views import moved
+
+        features = self.features(network, batch)
+        logits: Tensor = network.classify(features)  # type: ignore[operator]  # ours has it
+        if self.options.views > 1 and not network.training and not torch.is_grad_enabled():
+            others = moved(self._seen(batch), self.options.views)[1:]
+            logits = torch.stack([logits, *(network(view) for view in others)]).mean(dim=0)
+        return {"logits": logits, "features": features}
 
     def decode(self, output: Mapping[str, Tensor], batch: medplug.Batch) -> Sequence[medplug.Prediction]:
         """Softmax of exclusive labels, a sigmoid of each other one."""
@@ -145,7 +211,7 @@ class Cnn(medplug.Trainable):
         from .network import mixed, pasted
 
         assert batch.target is not None  # the host gives a target to a classifier
-        image, options = batch.image, self.options
+        image, options = self._seen(batch), self.options
         target = F.one_hot(batch.target, len(self.labels)).float() if self.labels.exclusive else batch.target
         if options.cutmix > 0 and torch.rand((), generator=loop.generator) < options.cutmix:
             image, target = pasted(image, target, loop.generator)
@@ -158,22 +224,42 @@ class Cnn(medplug.Trainable):
     def validation_loss(self, network: nn.Module, batch: medplug.Batch) -> Tensor:
         """The cross-entropy without mixing or smoothing."""
         assert batch.target is not None
-        return self._loss(network(batch.image), batch.target, 0.0)
+        return self._loss(network(self._seen(batch)), batch.target, 0.0)
 
     def features(self, network: nn.Module, batch: medplug.Batch) -> Tensor:
         """The pooled activations of the last stage."""
-        found: Tensor = network.features(batch.image)  # type: ignore[operator]  # ours has it
+        found: Tensor = network.features(self._seen(batch))  # type: ignore[operator]  # ours has it
         return found
 
-    def attribution_layer(self, network: nn.Module) -> nn.Module:
-        """The last stage, where a place still is a place."""
-        return network.get_submodule(f"stages.{len(self.options.depth) - 1}")
+    def attribution_layer(self, network: nn.Module) -> Sequence[nn.Module]:
+        """The last layer where a place still is a place; of the own network the finer ones before it, too."""
+        layers: Sequence[nn.Module] = network.attribution_layers()  # type: ignore[operator]  # ours has it
+        return layers
+
+    def adapt_weights(self, network: nn.Module, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """MONAI's names are taken too, and a first convolution of colour is summed for grey images."""
+        from .backbones import adapted
+
+        return adapted(self.options.backbone, network, weights)
+
+    def _seen(self, batch: medplug.Batch) -> Tensor:
+        """What the network is shown."""
+        from .network import standardised
+
+        return standardised(batch.image) if self.options.standardise else batch.image
 
     def _loss(self, logits: Tensor, target: Tensor, smoothing: float) -> Tensor:
         from .network import exclusive_loss, multi_label_loss
 
         loss = exclusive_loss if self.labels.exclusive else multi_label_loss
         return loss(logits, target, smoothing=smoothing)
+
+
+def _mirrored(survey: medplug.Survey) -> bool:
+    """Whether left and right mean nothing in these rows, as far as they say what they show."""
+    sides = any(word in name.lower() for name in survey.labels.names for word in ("left", "right"))
+    stated, known = (survey.body_parts, _PAIRED) if survey.body_parts else (survey.modalities, _SIDELESS)
+    return bool(stated) and stated <= known and not sides
 
 
 @medplug.hookimpl

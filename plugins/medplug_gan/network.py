@@ -1,4 +1,4 @@
-"""A generator and a discriminator for square grey or colour images, and their losses.
+"""A generator and a discriminator for square grey or colour images with or without labels, and their losses.
 
 The relativistic pairing loss with R1 and R2: Huang et al., The GAN is dead; long live the GAN! (2024). The
 augmentation of what the discriminator sees: Zhao et al., Differentiable Augmentation (2020).
@@ -10,13 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .memory import Memory
+
+PATCH = 2
+"""The networks work on blocks of this many pixels a side: a quarter of the places, of which each knows four pixels."""
+
 
 def grids_for(size: int) -> list[int]:
-    """The sides of the grids from coarse (4 to 7 pixels) to `size`, each twice the one before."""
-    grids = [size]
+    """The sides of the grids from coarse (4 to 7 places) to `size` / 2, each twice the one before."""
+    grids = [size // PATCH]
     while grids[0] % 2 == 0 and grids[0] >= 8:
         grids.insert(0, grids[0] // 2)
-    if not 4 <= grids[0] <= 7 or len(grids) < 2:
+    if size % PATCH or not 4 <= grids[0] <= 7 or len(grids) < 2:
         raise ValueError(f"an image side of {size} does not halve to a grid of 4 to 7; choose 28, 32, 64, 96 or 128")
     return grids
 
@@ -43,44 +48,61 @@ class Residual(nn.Module):
 
 
 class Generator(nn.Module):
-    """Latent vectors [N, latent] to images [N, channels, size, size] in 0 to 1."""
+    """Normal noise [N, inputs] and shares of labels [N, labels] to images [N, channels, size, size] in 0 to 1.
 
-    def __init__(self, *, size: int = 28, channels: int = 1, latent: int = 64, width: int = 32) -> None:
+    Of the noise, `latent` numbers say what the image shows; one more for each pixel gives it grain.
+    """
+
+    def __init__(
+        self, *, size: int = 28, channels: int = 1, latent: int = 64, width: int = 32, labels: int = 0
+    ) -> None:
         super().__init__()
         grids = grids_for(size)
         widths = widths_for(grids, width)
-        self.latent = latent
+        self.latent, self.inputs = latent, latent + size * size
         self.coarse = (widths[0], grids[0], grids[0])
-        self.start = nn.Linear(latent, math.prod(self.coarse))
+        self.fine = (PATCH * PATCH, grids[-1], grids[-1])
+        self.start = nn.Linear(latent + labels, math.prod(self.coarse))
         self.levels = nn.ModuleList()
         for index, inside in enumerate(widths):
             level = nn.Sequential()
             if index > 0:
                 level.append(nn.Conv2d(widths[index - 1], inside, 1))
                 level.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
-            level.append(Residual(inside))
+            if index < len(widths) - 1:
+                level.append(Residual(inside))
             self.levels.append(level)
-        self.to_image = nn.Conv2d(widths[-1], channels, 3, padding=1)
+        self.grain = nn.Conv2d(PATCH * PATCH, widths[-1], 1, bias=False)
+        nn.init.normal_(self.grain.weight, std=0.05)
+        self.finest = Residual(widths[-1])
+        self.to_image = nn.Conv2d(widths[-1], channels * PATCH * PATCH, 3, padding=1)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """Map [N, latent], standard normal, to images [N, channels, size, size]."""
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Map `z` [N, inputs], standard normal, and `labels` [N, labels], one hot, to images."""
+        what, grain = z[:, : self.latent], z[:, self.latent :]
         # The norm of a latent vector says nothing: only its direction counts (Karras et al. 2018, section 4.2).
-        z = z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
-        y = self.start(z).unflatten(1, self.coarse)
+        what = what * torch.rsqrt(what.square().mean(1, keepdim=True) + 1e-8)
+        y = self.start(torch.cat([what, labels], dim=1)).unflatten(1, self.coarse)
+        y = y.contiguous(memory_format=torch.channels_last)
         for level in self.levels:
             y = level(y)
-        image: Tensor = torch.sigmoid(self.to_image(F.leaky_relu(y, 0.2)))
+        planes = grain.view(-1, *self.fine).contiguous(memory_format=torch.channels_last)
+        y = self.finest(y + self.grain(planes))
+        image: Tensor = torch.sigmoid(F.pixel_shuffle(self.to_image(F.leaky_relu(y, 0.2)), PATCH))
         return image
 
 
 class Discriminator(nn.Module):
-    """Images [N, channels, size, size] in 0 to 1 to one number each, [N]: the higher, the more real."""
+    """Images [N, channels, size, size] in 0 to 1, and their labels, to one number each, [N]: the higher, the more real.
 
-    def __init__(self, *, size: int = 28, channels: int = 1, width: int = 32) -> None:
+    What an image shows is compared with its label by a product of vectors (Miyato and Koyama 2018).
+    """
+
+    def __init__(self, *, size: int = 28, channels: int = 1, width: int = 32, labels: int = 0) -> None:
         super().__init__()
         grids = grids_for(size)
         widths = widths_for(grids, width)
-        self.from_image = nn.Conv2d(channels, widths[-1], 3, padding=1)
+        self.from_image = nn.Conv2d(channels * PATCH * PATCH, widths[-1], 3, padding=1)
         self.levels = nn.ModuleList()
         for index in range(len(grids) - 1, -1, -1):
             level = nn.Sequential(Residual(widths[index]))
@@ -88,33 +110,41 @@ class Discriminator(nn.Module):
                 level.append(nn.AvgPool2d(2))
                 level.append(nn.Conv2d(widths[index], widths[index - 1], 1))
             self.levels.append(level)
-        self.judge = nn.Sequential(
-            nn.Conv2d(widths[0], widths[0], grids[0], groups=widths[0]),
-            nn.Flatten(),
-            nn.LeakyReLU(0.2),
-            nn.Linear(widths[0], 1),
-        )
+        # A sum over the grid with weights of its own for each channel: as a grouped convolution it is slow on a CPU.
+        self.weights = nn.Parameter(torch.randn(widths[0], grids[0], grids[0]) / grids[0])
+        self.judge = nn.Linear(widths[0], 1 + labels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map [N, channels, size, size] to [N]."""
-        y = self.from_image(2 * x - 1)
+    def forward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Map images and `labels` [N, labels], one hot, to [N]."""
+        y = F.pixel_unshuffle(2 * x - 1, PATCH).contiguous(memory_format=torch.channels_last)
+        y = self.from_image(y)
         for level in self.levels:
             y = level(y)
-        judged: Tensor = self.judge(y)
-        return judged[:, 0]
+        judged: Tensor = self.judge(F.leaky_relu((y * self.weights).sum((2, 3)), 0.2))
+        return judged[:, 0] + (judged[:, 1:] * labels).sum(1)
 
 
 class Adversaries(nn.Module):
-    """The two networks that learn from each other; to sample needs the generator alone."""
+    """The two networks that learn from each other; to sample needs the generator, and what training left in buffers.
 
-    def __init__(self, *, size: int = 28, channels: int = 1, latent: int = 64, width: int = 32) -> None:
+    `shares` [labels] says how often each label is drawn; `memory` knows training images again, `rows` at most.
+    """
+
+    shares: Tensor
+
+    def __init__(
+        self, *, size: int = 28, channels: int = 1, latent: int = 64, width: int = 32, labels: int = 0, rows: int = 0
+    ) -> None:
         super().__init__()
-        self.generator = Generator(size=size, channels=channels, latent=latent, width=width)
-        self.discriminator = Discriminator(size=size, channels=channels, width=width)
+        self.labels = labels
+        self.register_buffer("shares", torch.full((labels,), 1 / max(labels, 1)))
+        self.memory = Memory(channels * size * size, rows)
+        self.generator = Generator(size=size, channels=channels, latent=latent, width=width, labels=labels)
+        self.discriminator = Discriminator(size=size, channels=channels, width=width, labels=labels)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """The generator's images of `z`."""
-        images: Tensor = self.generator(z)
+    def forward(self, z: Tensor, labels: Tensor) -> Tensor:
+        """The generator's images of `z` that show `labels`."""
+        images: Tensor = self.generator(z, labels)
         return images
 
 

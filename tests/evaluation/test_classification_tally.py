@@ -68,6 +68,7 @@ def test_the_figures_of_three_labels_are_those_of_torchmetrics():
         ("roc", "b"),
         ("roc", "c"),
         ("calibration", None),
+        ("coverage", None),
     }
 
 

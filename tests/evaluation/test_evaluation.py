@@ -39,6 +39,9 @@ def test_rows_of_one_patient_make_intervals_wider_than_rows_of_many():
         return evaluation.figure("macro AUC").high - evaluation.figure("macro AUC").low
 
     assert width(together) > 1.7 * width(apart)
+    for name in ("Brier", "log loss", "accuracy at 80 % coverage"):
+        one, other = (found.figure(name) for found in (together, apart))
+        assert one.high - one.low > 1.7 * (other.high - other.low), name
     assert together.figure("macro AUC").value == apart.figure("macro AUC").value
     assert (apart.clustered_by, apart.patients) == (None, None)
     assert "no patient ids: intervals treat every row as independent" in apart.notes

@@ -35,7 +35,7 @@ def test_a_corner_mark_on_one_class_stands_in_red_in_the_report(tmp_path, learne
     found = evaluate(trained.path, device="cpu", resamples=200)
     page = Page(evaluation_report(found, tmp_path))
 
-    red = [part.partition("</p>")[0] for part in page.source.split('<p class="warning">')[1:]]
+    red = [part.partition("</p>")[0] for part in page.source.split('<p class="alarm">')[1:]]
     assert red == list(found.warnings)
     guessed = [text for text in red if "the label can be guessed from the border of the image" in text]
     assert len(guessed) == marked

@@ -6,10 +6,12 @@ from scipy.optimize import minimize_scalar
 from told import ToldClass, ToldScore, dataset_of
 
 from medplug.errors import CallError
-from medplug.evaluation.operating_fit import fit_operating, fit_temperature, logits, tempered, youden
+from medplug.evaluation.operating_fit import fit_operating, fit_temperature, logits, tempered
+from medplug.evaluation.operating_points import Aim
+from medplug.evaluation.youden import youden
 from medplug.model import Labels
 from medplug.model_folder import Calibration, fresh
-from medplug.operating import ANOMALOUS, operate
+from medplug.operating import ANOMALOUS, abstaining, operate
 from medplug.result import Classification
 from medplug.session import Session
 
@@ -260,3 +262,67 @@ def test_a_handful_of_anomalous_rows_leaves_the_percentile_of_the_normal_ones():
     assert (point.value, point.how, point.rows) == (95.0, "95th percentile of healthy rows", 101)
     assert point.sensitivity is None
     assert said == ["2 validation rows are not healthy, too few to choose a threshold by: healthy rows alone do"]
+
+
+def test_every_aim_is_stored_and_the_one_that_is_asked_for_is_in_force():
+    stated, truth = overconfident(2000, 2.0, seed=5)
+    loaded, validation = fresh(ToldClass(labels=Labels(names=NAMES))), dataset_of(stated, truth, NAMES, split="val")
+
+    fitted = fit_operating(loaded, validation, "cpu", aim=Aim("specificity", 0.8), coverage=0.9)
+
+    assert {one.how for one in fitted.operating_points} == {
+        *("youden", "sensitivity 0.95", "sensitivity 0.90", "specificity 0.95", "specificity 0.90", "specificity 0.80")
+    }
+    assert [(one.label, one.how) for one in fitted.thresholds] == [(name, "specificity 0.80") for name in NAMES]
+    assert set(fitted.thresholds) <= set(fitted.operating_points)
+    limit = fitted.abstention
+    assert (limit.coverage, limit.rows, limit.split, limit.in_force) == (0.9, 2000, "val", False)
+    answers = [one.prediction for one in Session(abstaining(fitted), "cpu").run(list(validation.cases))]
+    assert np.mean([answer.abstained for answer in answers]) == pytest.approx(0.1)
+    for answer in answers:
+        assert (answer.label is None) == (answer.positive is None) == answer.abstained
+        assert (max(answer.probabilities.values()) < limit.confidence) == answer.abstained
+
+
+def test_where_the_aim_cannot_be_kept_youdens_point_is_in_force_and_it_is_said_why():
+    stated, truth = overconfident(60, 2.0, seed=1)
+    said = []
+
+    fitted = fit_operating(
+        fresh(ToldClass(labels=Labels(names=NAMES))),
+        dataset_of(stated, truth, NAMES, split="val"),
+        "cpu",
+        aim=Aim("specificity", 0.99),
+        say=said.append,
+    )
+
+    assert {one.how for one in fitted.thresholds} == {"youden"}
+    assert all("299 are wanted to promise specificity 0.99" in line for line in said)
+
+
+def test_an_anomaly_has_points_of_every_aim_and_of_specificity_where_only_normal_rows_are_known():
+    generator = np.random.default_rng(3)
+    truth = np.arange(400) % 2
+    scores = generator.normal(2.0 * truth, 1.0).reshape(-1, 1)
+
+    both = fit_operating(
+        fresh(ToldScore()), dataset_of(scores, truth, ("well", "ill"), split="val"), "cpu", normal="well"
+    )
+    normal = fit_operating(
+        fresh(ToldScore()),
+        dataset_of(scores[::2], truth[::2], ("well", "ill"), split="val"),
+        "cpu",
+        normal="well",
+        aim=Aim("specificity", 0.9),
+    )
+
+    assert len(both.operating_points) == 5
+    assert [one.how for one in both.thresholds] == ["youden"]
+    assert [one.how for one in normal.operating_points] == [
+        "95th percentile of well rows",
+        "specificity 0.95",
+        "specificity 0.90",
+    ]
+    [forced] = normal.thresholds
+    assert forced.how == "specificity 0.90"
+    assert 0.90 < forced.specificity < 0.97

@@ -228,6 +228,19 @@ def test_an_anomaly_model_learns_the_normal_rows_alone(data, tmp_path):
         sides(data, tmp_path / "n", normal="1")
 
 
+def test_a_model_measures_its_normal_rows_once_trained_and_keeps_the_measures(data, tmp_path):
+    train("knowing", data, tmp_path / "m", normal="1", steps=30, device="cpu")
+
+    session = Session(tmp_path / "m", device="cpu")
+    rows, means, learning = session.network.known.T.tolist()
+    assert (rows, learning) == ([24, 8], [0, 0])
+    with np.load(data) as arrays:
+        for split, mean in zip(("train", "val"), means):
+            normal = arrays[f"{split}_images"][arrays[f"{split}_labels"].ravel() == 1]
+            served = [session.predict(image).prediction.score for image in normal]
+            assert mean == pytest.approx(np.mean(served), rel=1e-5)
+
+
 def test_several_labels_are_learned_where_some_are_unknown(tmp_path):
     images, labels = pixels(60)
     rows = [

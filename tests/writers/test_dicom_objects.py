@@ -9,7 +9,7 @@ from writers.studies import SOURCES, TASKS, answered, complaints, source_and_mod
 
 import medplug
 from medplug.model import Code
-from medplug.model_folder import Threshold
+from medplug.model_folder import Abstention, Threshold
 
 EVERY = [(source, task) for source in SOURCES for task in TASKS if task != "regression"] + [("ct", "regression")]
 KINDS = {
@@ -195,6 +195,22 @@ def texts(dataset):
         if item.ValueType == "TEXT":
             yield item
         yield from texts(item)
+
+
+def test_a_model_that_abstains_leaves_every_finding_undetermined(tmp_path):
+    path = studies.ct(tmp_path)
+    loaded = thresholded(medplug.Session(studies.Sides(), device="cpu"), left=0.0, right=0.0)
+    limit = Abstention(confidence=1.0, coverage=0.5, split="val", rows=9, in_force=True)
+    session = medplug.Session(loaded.__class__(**{**vars(loaded), "abstention": limit}), device="cpu")
+    [answer] = session.answers(str(path))
+    assert answer.result.prediction.abstained
+
+    [file] = written(tmp_path / "out", session, [answer])["dicom-sr"]
+
+    assert complaints(file) == []
+    for group in hd.sr.srread(file).content.get_image_measurement_groups():
+        assert group.finding_type is None
+        assert [one.value.meaning for one in group.get_qualitative_evaluations()] == ["Undetermined"]
 
 
 def test_a_label_below_its_operating_point_is_absent(tmp_path):

@@ -1,0 +1,60 @@
+"""The figures of a task, made of answers to rows; their definitions are those of `medplug evaluate`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...evaluation.answered import Answered
+from ...evaluation.classification_tally import exclusive
+from ...evaluation.scores import Floats, area, share
+from ...model import Task
+from .summary import Statistics
+
+SPECIFICITY_ERROR = "specificity error"
+
+COMPARED = {
+    Task.CLASSIFICATION: ("accuracy", "balanced accuracy", "macro AUC"),
+    Task.ANOMALY: ("AUROC",),
+    Task.GENERATION: (),
+}
+"""The figures in which a model is compared with the baselines, by task."""
+
+_SHOWN = (*COMPARED[Task.CLASSIFICATION], "ECE")
+
+
+def classification(
+    numbers: Floats, truth: NDArray[np.int64], names: Sequence[str], promises: Mapping[str, tuple[float, float]]
+) -> Statistics:
+    """Return the figures of probabilities [N, labels] of rows with the labels `truth` [N].
+
+    "macro AUC" of two labels is the plain AUC. `promises` give by label a threshold and the specificity that it had on
+    validation rows: "specificity error" is by how much it is off here, at the label that is off the most.
+    """
+    tally = exclusive(_answered(numbers, names), truth, (), 0)
+
+    def statistics(weights: Floats) -> Mapping[str, Floats]:
+        all_of_them = tally.statistics(weights)
+        found = {name: all_of_them[name, None] for name in _SHOWN}
+        off = [
+            np.abs(share(numbers[:, names.index(label)] < cut, truth != names.index(label), weights) - promised)
+            for label, (cut, promised) in promises.items()
+        ]
+        if off:
+            found[SPECIFICITY_ERROR] = np.max(off, axis=0)
+        return found
+
+    return statistics
+
+
+def anomaly(scores: Floats, anomalous: NDArray[np.bool_]) -> Statistics:
+    """Return "AUROC" of scores [N]."""
+    return lambda weights: {"AUROC": area(scores, anomalous, weights)}
+
+
+def _answered(numbers: Floats, names: Sequence[str]) -> Answered:
+    rows: NDArray[Any] = np.arange(len(numbers), dtype=np.int64)
+    return Answered(numbers=numbers, rows=rows, sources=("",) * len(numbers), names=tuple(names))

@@ -1,0 +1,46 @@
+"""What the detector learns from normal images alone: to rebuild them, and to find lesions laid into them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional as F
+
+from .lesions import with_lesions
+from .similarity import reconstruction_loss
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .network import Detector
+
+_SEEN = 0.01
+"""The mean change of grey, of 1, from which on a lesion counts in full; what nobody could see teaches nothing."""
+
+
+def losses(detector: Detector, images: Tensor, generator: torch.Generator, *, structure: float) -> dict[str, Tensor]:
+    """The losses of normal images [N, 1, (D,) H, W] in 0 to 1, and of the same with lesions, by name.
+
+    The autoencoder learns from normal images alone, and nothing from the discriminator.
+    """
+    with torch.autocast(images.device.type, enabled=False):
+        sick, where, kinds = with_lesions(images.float(), generator)
+    both = torch.cat([images, sick])
+    made = detector.autoencoder(images)
+    with torch.no_grad():
+        rebuilt = torch.cat([made, detector.autoencoder(sick)])
+    seen = detector.discriminator(both, rebuilt)
+
+    seen_at_all = ((sick - images).abs().flatten(1).mean(1) / _SEEN).clamp(max=1)
+    weight = torch.cat([torch.ones_like(seen_at_all), seen_at_all])
+    lesion = torch.cat([torch.zeros_like(seen_at_all), torch.ones_like(seen_at_all)])
+    place = torch.cat([torch.zeros_like(where), where])
+    found = F.binary_cross_entropy_with_logits(seen.lesion.float(), lesion, reduction="none")
+    named = F.cross_entropy(seen.kind[len(images) :].float(), kinds, reduction="none")
+    return {
+        "reconstruction": reconstruction_loss(made, images, structure=structure),
+        "lesion": (found * weight).sum() / weight.sum(),
+        "kind": (named * seen_at_all).mean(),
+        "where": F.binary_cross_entropy_with_logits(seen.where.float(), place),
+    }

@@ -1,0 +1,154 @@
+"""A whole benchmark of small models: what it looks at, what it keeps, what it refuses, and what it says."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bench.models.parts import write_table
+
+from medplug.bench.models import log, main, trial
+from medplug.bench.models.recipe import Variant
+from medplug.case import Case
+from medplug.errors import CallError, TrainingError
+from medplug.evaluation import evaluate
+from medplug.model_folder import read_card
+from medplug.sources import read_labelled
+
+
+def trained(output: Path) -> dict[str, int]:
+    """When each trial was finished."""
+    return {str(file.parent): file.stat().st_mtime_ns for file in output.rglob(trial.RECORD)}
+
+
+def test_without_final_no_test_row_is_looked_at(table, asked, tmp_path):
+    assert not (tmp_path / "64.png").exists()  # nor any other test image
+
+    [measured] = main.run(asked(table))
+
+    assert measured.how == "cross-validation"
+    assert measured.rows["test"] == 48  # each train row held out once
+    assert measured.grouped_by == "person and equal images"
+    assert [one.seed for one in measured.find("macro AUC").seeds] == [0, 1]
+    for written in (tmp_path / "out" / "data").iterdir():
+        patients = {case.row["person"] for case in read_labelled(written) if isinstance(case, Case)}
+        assert patients
+        assert patients <= {f"P{number}" for number in range(24)}
+    assert not (tmp_path / "log.jsonl").exists()
+
+
+def test_models_and_baselines_answer_the_same_rows_and_are_compared(npz, asked):
+    [measured] = main.run(asked(npz, settings={"recipe.steps": "60"}, seeds=(0,)))
+
+    assert [one.name for one in measured.baselines] == ["majority", "border", "grey statistics", "pixels"]
+    by_name = {one.name: {figure.figure: figure.value for figure in one.figures} for one in measured.baselines}
+    assert by_name["majority"]["macro AUC"] == 0.5
+    assert by_name["pixels"]["macro AUC"] > 0.95  # which side is bright is linear
+    above = measured.find("macro AUC above majority")
+    assert above.value == pytest.approx(measured.find("macro AUC").value - 0.5)
+    assert above.low > 0.2
+
+
+def test_what_is_finished_is_not_trained_again_and_what_is_not_is(npz, asked, tmp_path):
+    [before] = main.run(asked(npz))
+    times = trained(tmp_path / "out")
+    assert len(times) == 4
+    lost = next(iter(times))
+    shutil.rmtree(lost)
+
+    [after] = main.run(asked(npz))
+
+    again = trained(tmp_path / "out")
+    assert [folder for folder in times if times[folder] != again[folder]] == [lost]
+    assert after.figures == before.figures
+
+
+def test_other_settings_or_other_data_are_not_taken_for_finished(npz, asked, tmp_path):
+    main.run(asked(npz, seeds=(0,)))
+
+    main.run(asked(npz, seeds=(0,), settings={"recipe.steps": "4"}))
+    arrays = dict(np.load(npz))
+    arrays["train_images"][0, 0, 0] ^= 1
+    np.savez(npz, **arrays)
+    main.run(asked(npz, seeds=(0,)))
+
+    assert len(trained(tmp_path / "out")) == 3 * 2
+
+
+def test_variants_of_a_plugin_are_compared_with_the_first(npz, asked):
+    variants = [Variant("sides", {"recipe.steps": steps}, f"recipe.steps={steps}") for steps in ("2", "60")]
+
+    first, second = main.run(asked(npz, variants=variants, seeds=(0,)))
+
+    assert first.differences == ()
+    change = next(one for one in second.differences if one.figure == "macro AUC")
+    assert change.value == pytest.approx(second.find("macro AUC").value - first.find("macro AUC").value)
+    assert first.recipe_sha256 != second.recipe_sha256
+
+
+def test_a_final_run_scores_the_test_rows_as_evaluate_does_and_is_logged(tmp_path, asked):
+    table = write_table(tmp_path, test_files=True)
+
+    [measured] = main.run(asked(table, final=True, seeds=(3,), settings={"recipe.steps": "30"}))
+
+    assert (measured.how, measured.rows) == ("final", {"train": 48, "val": 16, "test": 16})
+    assert log.read(tmp_path / "log.jsonl") == (measured,)
+    [model] = (tmp_path / "out").glob("*/seed-3-fold-0/model")
+    made = evaluate(model, device="cpu", resamples=0)
+    for name in ("accuracy", "balanced accuracy", "macro AUC", "ECE"):
+        assert measured.find(name).value == pytest.approx(made.figure(name).value)
+    card = read_card(model)
+    assert measured.recipe["options"] == card.options
+    assert measured.recipe["recipe"]["steps"] == card.training.steps == 30
+
+
+def test_the_same_final_run_is_refused_before_anything_is_trained_unless_the_log_shows_both(npz, asked, tmp_path):
+    main.run(asked(npz, final=True, seeds=(0,)))
+
+    with pytest.raises(CallError, match=r"was scored on the test rows of mine on 2.*--again"):
+        main.run(asked(npz, final=True, seeds=(0, 1), output=tmp_path / "elsewhere"))
+    assert trained(tmp_path / "elsewhere") == {}
+    main.run(asked(npz, final=True, seeds=(0,), again=True))
+    main.run(asked(npz, final=True, seeds=(0,), settings={"recipe.steps": "4"}))
+
+    assert [run.again for run in log.read(tmp_path / "log.jsonl")] == [False, True, False]
+
+
+def test_a_patient_in_train_and_test_stops_a_final_run(tmp_path, asked):
+    table = write_table(tmp_path, test_files=True)
+    table.write_text(table.read_text().replace("test,64.png,left,P32", "test,64.png,left,P0"))
+
+    with pytest.raises(TrainingError, match="several splits"):
+        main.run(asked(table, final=True))
+
+    assert trained(tmp_path / "out") == {}
+
+
+def test_a_final_run_takes_one_recipe_and_a_log(npz, asked):
+    variants = [Variant("sides", {"recipe.steps": steps}, steps) for steps in ("2", "3")]
+
+    with pytest.raises(CallError, match="one frozen recipe of each plugin"):
+        main.run(asked(npz, variants=variants, final=True))
+    with pytest.raises(CallError, match="--log"):
+        main.run(asked(npz, final=True, log=None))
+
+
+def test_an_anomaly_model_is_compared_with_principal_components(npz, asked):
+    [measured] = main.run(asked(npz, "rebuilder", normal="0", seeds=(0,)))
+
+    assert [one.name for one in measured.baselines] == ["PCA-16"]
+    assert measured.find("AUROC above PCA-16") is not None
+    assert measured.recipe["normal"] == "0"
+    with pytest.raises(CallError, match="--normal"):
+        main.run(asked(npz, "rebuilder"))
+    with pytest.raises(CallError, match="no row has the label 'well'"):
+        main.run(asked(npz, "rebuilder", normal="well"))
+
+
+def test_what_cannot_be_benchmarked_is_refused_before_the_first_training(npz, asked, tmp_path):
+    for plugins, message in ((("sides", "measurer"), "regression"), (("sides", "nobody"), "nobody")):
+        with pytest.raises(Exception, match=message):
+            main.run(asked(npz, *plugins))
+    with pytest.raises(CallError, match="no option 'depth'"):
+        main.run(asked(npz, settings={"depth": "3"}))
+    assert trained(tmp_path / "out") == {}

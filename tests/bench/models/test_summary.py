@@ -1,0 +1,98 @@
+"""Figures over seeds, folds and patients."""
+
+import numpy as np
+import pytest
+
+from medplug.bench.models.summary import Scored, summarise, summary, values
+
+ROWS = np.arange(200)
+
+
+def scored(seed, answers, fold=0, rows=ROWS, **whole):
+    """A trial whose one figure is the mean of `answers`."""
+    return Scored(
+        seed, fold, rows, lambda weights: {"mean": weights @ answers / np.maximum(weights.sum(axis=1), 1)}, whole
+    )
+
+
+def answers(seed, size=200):
+    return np.random.default_rng(seed).normal(size=size)
+
+
+def test_the_mean_is_that_of_the_seeds_over_their_folds():
+    halves = ROWS[:150], ROWS[150:]
+    trials = [scored(seed, answers(seed)[half], fold, half) for seed in (0, 1) for fold, half in enumerate(halves)]
+
+    [found] = summarise(trials, values(trials, ROWS, ROWS, 50))
+
+    by_fold = np.array([[answers(seed)[half].mean() for half in halves] for seed in (0, 1)])
+    assert found.value == pytest.approx(by_fold.mean())
+    assert [one.value for one in found.seeds] == pytest.approx(by_fold.mean(axis=1))
+    assert found.sd_seeds == pytest.approx(by_fold.mean(axis=1).std(ddof=1))
+    assert found.sd_folds == pytest.approx(by_fold.std(axis=1, ddof=1).mean())
+
+
+def test_the_interval_of_one_seed_is_that_of_the_patients():
+    trials = [scored(0, answers(0))]
+    few = np.arange(200) // 10 * 0 + np.repeat(np.arange(20), 10)  # patients with ten rows each
+
+    [alone] = summarise(trials, values(trials, ROWS, ROWS, 2000))
+    [clustered] = summarise(
+        [scored(0, np.repeat(answers(0, 20), 10))], values([scored(0, np.repeat(answers(0, 20), 10))], ROWS, few, 2000)
+    )
+
+    half = 1.96 * answers(0).std() / np.sqrt(200)
+    assert (alone.low, alone.high) == pytest.approx((alone.value - half, alone.value + half), abs=0.02)
+    assert alone.covers == "patients"
+    assert clustered.high - clustered.low > 2.5 * (alone.high - alone.low)
+
+
+def test_seeds_that_differ_widen_the_interval_by_as_much_as_they_differ():
+    shifts = (-0.3, 0.0, 0.3)
+    trials = [scored(seed, answers(0) + shift) for seed, shift in enumerate(shifts)]
+
+    [found] = summarise(trials, values(trials, ROWS, ROWS, 4000))
+
+    variance = answers(0).var() / 200 + np.var(shifts, ddof=1) / 3  # of the patients, and of the mean of three seeds
+    assert found.covers == "patients and seeds"
+    assert (found.high - found.low) / (2 * 1.96) == pytest.approx(np.sqrt(variance), rel=0.12)
+
+
+def test_differences_are_paired_by_patient():
+    one, other = [scored(0, answers(0) + 0.01)], [scored(0, answers(0))]
+    first, second = (values(each, ROWS, ROWS, 500) for each in (one, other))
+
+    found = summary("difference", [0], first["mean"] - second["mean"])
+
+    assert (found.value, found.low, found.high) == pytest.approx((0.01, 0.01, 0.01))
+
+
+def test_rows_that_one_seed_refused_leave_the_draws_paired():
+    kept = ROWS[5:]
+    one, other = [scored(0, answers(0)[5:], rows=kept)], [scored(0, answers(0))]
+
+    apart = values(one, ROWS, ROWS, 500)["mean"] - values(other, ROWS, ROWS, 500)["mean"]
+
+    assert apart.std() < 0.2 * answers(0).std() / np.sqrt(200) * 3
+
+
+def test_a_figure_not_made_of_rows_has_students_interval_over_the_seeds():
+    trials = [
+        Scored(seed, 0, ROWS[:0], lambda weights: {}, {"distance": value}) for seed, value in enumerate((2, 3, 4))
+    ]
+
+    [found] = summarise(trials, values(trials, ROWS, ROWS, 20))
+
+    assert (found.value, found.low, found.high) == pytest.approx((3, 3 - 4.303 / np.sqrt(3), 3 + 4.303 / np.sqrt(3)))
+    assert found.covers == "seeds"
+
+
+def test_an_interval_that_draws_push_upwards_still_holds_the_figure():
+    gap = lambda weights: {"gap": np.abs(weights @ (answers(3) - answers(3).mean()) / 200)}  # noqa: E731
+    trials = [Scored(0, 0, ROWS, gap, {})]
+
+    [found] = summarise(trials, values(trials, ROWS, ROWS, 500))
+
+    assert found.value == pytest.approx(0, abs=1e-12)
+    assert found.low == 0
+    assert found.high > 0.02

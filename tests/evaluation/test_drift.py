@@ -1,0 +1,168 @@
+"""What operating points do on rows that did not choose them, what their answers are worth, and what stands in red."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from msgspec.structs import replace as with_fields
+from told import ToldClass, classified, dataset_of, point, three
+
+from medplug.errors import CallError
+from medplug.evaluation import evaluate, fit_operating
+from medplug.model import Labels
+from medplug.model_folder import fresh
+from medplug.session import Session
+
+TWO = ("well", "ill")
+
+
+def two(count=400, seed=0, apart=2.0, shift=0.0):
+    """Probabilities of well and ill, and which rows are ill; `shift` moves all scores up, as another scanner may."""
+    generator = np.random.default_rng(seed)
+    ill = np.arange(count) % 2
+    score = 1 / (1 + np.exp(-(generator.normal(apart * (ill - 0.5), 1.0, count) + shift)))
+    return np.stack([1 - score, score], axis=1), ill
+
+
+def fitted(stated, truth, names=TWO):
+    return fit_operating(
+        fresh(ToldClass(labels=Labels(names=names))), dataset_of(stated, truth, names, split="val"), "cpu"
+    )
+
+
+def measured(loaded, stated, truth, names=TWO, **options):
+    return evaluate(Session(loaded, "cpu"), dataset_of(stated, truth, names), resamples=200, **options)
+
+
+def test_on_rows_like_those_that_chose_them_points_hold_and_nothing_is_red():
+    loaded = fitted(*two(2000, seed=1))
+
+    found = measured(loaded, *two(seed=2))
+
+    assert found.warnings == ()
+    assert {(one.label, one.how) for one in found.drift} == {
+        (label, how)
+        for label in TWO
+        for how in ("youden", "sensitivity 0.95", "sensitivity 0.90", "specificity 0.95", "specificity 0.90")
+    }
+    assert [one.label for one in found.drift if one.in_force] == list(TWO)
+    for one in found.drift:
+        assert one.broken == ()
+        assert one.specificity.low < one.specificity.value < one.specificity.high
+    [ill] = [one for one in found.drift if one.label == "ill" and one.how == "specificity 0.90"]
+    assert ill.promised_specificity == 0.90
+    assert ill.specificity.value >= 0.88
+
+
+def test_scores_that_have_moved_break_the_promise_in_red():
+    loaded = fitted(*two(2000, seed=1))
+
+    found = measured(loaded, *two(seed=2, shift=1.0))
+
+    [ill] = [one for one in found.drift if one.label == "ill" and one.in_force]
+    assert ill.broken == ("specificity",)
+    assert ill.promised_specificity - ill.specificity.value > 0.10
+    assert any(
+        line.startswith("ill at its threshold (youden): specificity") and "was promised" in line
+        for line in found.warnings
+    )
+
+
+def test_rates_and_predictive_values_are_those_that_counting_gives():
+    stated, truth = two(300, seed=3, apart=1.5)
+    loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(point("ill", 0.6),))
+
+    found = measured(loaded, stated, truth)
+
+    told, ill = stated[:, 1] >= 0.6, truth == 1
+    [one] = found.drift
+    assert one.sensitivity.value == pytest.approx(told[ill].mean())
+    assert one.specificity.value == pytest.approx((~told)[~ill].mean())
+    own, *others = found.predictive
+    assert (own.sample, own.prevalence) == (True, pytest.approx(0.5))
+    assert own.positive.value == pytest.approx(ill[told].mean())
+    assert own.negative.value == pytest.approx((~ill)[~told].mean())
+    assert [value.prevalence for value in others] == [0.01, 0.05, 0.10, 0.20, 0.50]
+    rare = others[1]
+    sensitivity, specificity = told[ill].mean(), (~told)[~ill].mean()
+    bayes = sensitivity * 0.05 / (sensitivity * 0.05 + (1 - specificity) * 0.95)
+    assert rare.positive.value == pytest.approx(bayes)
+    assert rare.positive.low < bayes < rare.positive.high
+
+
+def test_a_named_prevalence_stands_alone_and_a_wrong_one_is_refused():
+    stated, truth = two(100)
+    loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(point("ill", 0.5),))
+
+    found = measured(loaded, stated, truth, prevalence={"ill": 0.03})
+
+    assert [(value.label, value.prevalence, value.sample) for value in found.predictive] == [("ill", 0.03, False)]
+    with pytest.raises(CallError, match="no threshold is in force for 'well'"):
+        measured(loaded, stated, truth, prevalence={"well": 0.1})
+    with pytest.raises(CallError, match="a prevalence of 3 for ill: want a fraction"):
+        measured(loaded, stated, truth, prevalence={"ill": 3.0})
+
+
+def test_unknown_entries_of_independent_labels_do_not_count():
+    stated, truth = two(200, seed=5)
+    present = np.stack([1.0 - truth, truth.astype(float)], axis=1)
+    present[::3, 1] = np.nan
+    names = Labels(names=TWO, exclusive=False)
+    loaded = dataclasses.replace(fresh(ToldClass(labels=names)), thresholds=(point("ill", 0.5),))
+
+    found = evaluate(Session(loaded, "cpu"), dataset_of(stated, present, TWO, exclusive=False), resamples=50)
+
+    known = np.isfinite(present[:, 1])
+    told = stated[known, 1] >= 0.5
+    assert found.drift[0].sensitivity.value == pytest.approx(told[present[known, 1] > 0].mean())
+
+
+def test_a_classifier_with_shuffled_labels_stands_in_red():
+    stated, truth = three(300, seed=1)
+
+    honest = classified(stated, truth, resamples=200)
+    shuffled = classified(stated, np.random.default_rng(0).permutation(truth), resamples=200)
+
+    assert honest.warnings == ()
+    assert sum("cannot be told from chance" in line for line in shuffled.warnings) == 3
+    rare = np.where(np.arange(300) % 10 == 0, truth, 0)
+    assert any(
+        "always giving the most frequent label" in line for line in classified(stated, rare, resamples=0).warnings
+    )
+
+
+def test_labels_that_are_upside_down_stand_in_red():
+    stated, truth = two()
+
+    found = classified(stated, 1 - truth, TWO, resamples=200)
+
+    assert any("worse than chance. The scores or the labels are upside down" in line for line in found.warnings)
+
+
+def test_an_inverted_threshold_stands_in_red():
+    stated, truth = two(seed=1)
+
+    found = measured(fitted(stated, truth), stated[:, ::-1], truth)  # p where 1 - p was meant
+
+    lines = [line for line in found.warnings if "The threshold is upside down" in line]
+    assert [line.partition(" ")[0] for line in lines] == list(TWO)
+
+
+def test_a_threshold_on_the_wrong_side_breaks_its_promise():
+    loaded = fitted(*two(seed=1, apart=4.0))
+    [ill] = [one for one in loaded.thresholds if one.label == "ill"]
+    wrong = with_fields(ill, value=0.999)
+
+    found = measured(dataclasses.replace(loaded, thresholds=(wrong,)), *two(seed=2, apart=4.0))
+
+    assert any(line.startswith("ill at its threshold (youden): sensitivity") for line in found.warnings)
+
+
+def test_rows_that_are_all_right_have_an_interval_below_one():
+    stated, truth = two(60, apart=30.0)
+    loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(point("ill", 0.5),))
+
+    [one] = measured(loaded, stated, truth).drift
+
+    assert one.sensitivity.value == one.sensitivity.high == 1.0
+    assert 0.85 < one.sensitivity.low < 0.95

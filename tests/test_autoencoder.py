@@ -1,0 +1,186 @@
+"""The `autoencoder` plugin: the lesions that it learns from, what it keeps of normal rows, and what it answers."""
+
+import numpy as np
+import pytest
+import torch
+from medplug_autoencoder.lesions import KINDS, VISIBLE, with_lesions
+from medplug_autoencoder.normals import Normals
+from medplug_autoencoder.similarity import blur
+
+import medplug
+from medplug import golden, model_folder
+from medplug.errors import CallError, ModelFolderError
+from medplug.training import train
+
+SMALL = {"width": 4, "recipe.batch_size": 16}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def chest(generator, shift=0.0):
+    """A grey picture, 24 x 24 in 0 to 1, with two dark fields, a little different every time."""
+    row, column = np.mgrid[-1:1:24j, -1:1:24j]
+    picture = np.full((24, 24), 0.7) + 0.03 * generator.normal(size=(24, 24))
+    for side in (-1, 1):
+        middle, half = side * generator.uniform(0.4, 0.5), generator.uniform(0.25, 0.3)
+        field = ((column - middle) / half) ** 2 + ((row - shift) / generator.uniform(0.6, 0.7)) ** 2
+        picture -= 0.4 / (1 + np.exp(8 * (field - 1)))
+    return np.clip(picture, 0, 1)
+
+
+def opaque(picture, row, column):
+    """The picture with a soft white ball at a pixel."""
+    rows, columns = np.mgrid[:24, :24]
+    ball = np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * 2.5**2))
+    return picture + ball * np.maximum(0.75 - picture, 0)
+
+
+def stored(pictures):
+    return np.round(np.asarray(pictures) * 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """80 normal rows to learn from, and 24 + 24 to choose by, of which the second have a lesion in a field."""
+    generator, arrays = np.random.default_rng(0), {}
+    for split, normal, sick in (("train", 80, 0), ("val", 24, 24), ("test", 0, 4)):
+        pictures = [chest(generator) for _ in range(normal + sick)]
+        for index in range(normal, normal + sick):
+            pictures[index] = opaque(pictures[index], generator.uniform(8, 16), generator.choice([6, 17]))
+        arrays[f"{split}_images"] = stored(pictures)
+        arrays[f"{split}_labels"] = np.repeat([0, 1], (normal, sick))[:, None].astype(np.uint8)
+    path = tmp_path_factory.mktemp("chests") / "chests.npz"
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.fixture(scope="module")
+def model(data, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("model") / "m"
+    options = {"width": 8, "recipe.batch_size": 16}
+    train("autoencoder", data, folder, normal="0", options=options, steps=150, seed=1, device="cpu")
+    return folder
+
+
+@pytest.mark.parametrize("sides", [(20, 28), (10, 12, 14)])
+def test_lesions_follow_from_the_generator_and_change_what_they_say(sides):
+    images = torch.rand(96, 1, *(1 for _ in sides), generator=torch.Generator().manual_seed(1)).expand(-1, 1, *sides)
+    images = blur(images + 0.3 * torch.randn(images.shape, generator=torch.Generator().manual_seed(2)), 0.6).clamp(0, 1)
+    before = images.clone()
+
+    sick, where, kinds = with_lesions(images, torch.Generator().manual_seed(3))
+
+    again = with_lesions(images, torch.Generator().manual_seed(3))
+    assert all(one.equal(other) for one, other in zip((sick, where, kinds), again))
+    assert not sick.equal(with_lesions(images, torch.Generator().manual_seed(4))[0])
+    assert images.equal(before)
+    assert 0 <= sick.min() <= sick.max() <= 1
+    assert where.unique().tolist() == [0, 1]
+    change = blur((sick - images).abs(), 1.0)
+    assert (change > VISIBLE).equal(where > 0)
+    for kind in range(len(KINDS)):
+        assert (sick - images)[kinds == kind].abs().amax() > VISIBLE
+
+
+def test_haze_only_brightens_and_lucency_darkens_what_is_bright():
+    images = torch.rand(64, 1, 16, 16, generator=torch.Generator().manual_seed(1))
+
+    sick, _, kinds = with_lesions(images, torch.Generator().manual_seed(3))
+
+    change, names = sick - images, list(KINDS)
+    assert (change[kinds == names.index("haze")] >= 0).all()
+    bright = images > images.mean((1, 2, 3), keepdim=True)
+    assert (change[(kinds == names.index("lucency")).view(-1, 1, 1, 1) & bright] <= 0).all()
+
+
+@pytest.mark.parametrize("rows", [8, 400])
+def test_the_distance_is_that_of_mahalanobis_with_a_shrunk_covariance(rows):
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(rows, 12)) @ generator.normal(size=(12, 12)) + 3
+    normals = Normals(12, (0.5, 0.5))
+
+    normals.measure_features(torch.tensor(features, dtype=torch.float32))
+
+    mean, covariance = features.mean(0), np.cov(features.T, bias=True)
+    square, trace = (covariance**2).sum(), np.trace(covariance)
+    share = ((1 - 2 / 12) * square + trace**2) / ((rows + 1 - 2 / 12) * (square - trace**2 / 12))
+    covariance = (1 - min(share, 1)) * covariance + min(share, 1) * trace / 12 * np.eye(12)
+    others = generator.normal(size=(5, 12)) * 4
+    away = others - mean
+    expected = np.sqrt(np.einsum("ni,ij,nj->n", away, np.linalg.inv(covariance), away) / 12)
+    found = normals.distance(torch.tensor(others, dtype=torch.float32)).exp()
+    assert found.numpy() == pytest.approx(expected, rel=1e-3)
+
+
+def test_an_opacity_raises_the_score_and_the_map_peaks_there(model):
+    session = medplug.load(model, device="cpu")
+    generator = np.random.default_rng(9)
+    raised, far = [], []
+    for _ in range(12):
+        picture, row, column = chest(generator), generator.uniform(8, 16), generator.choice([6, 17])
+        plain, sick = (session.predict(stored(one)).prediction for one in (picture, opaque(picture, row, column)))
+        raised.append(sick.score - plain.score)
+        more = blur(torch.tensor(sick.map - plain.map)[None, None], 1.0)[0, 0].numpy()
+        far.append(np.hypot(*np.subtract(np.unravel_index(more.argmax(), more.shape), (row, column))))
+        assert sick.map.shape == sick.reconstruction.shape == (24, 24)
+        assert 0 <= sick.map.min() <= sick.map.max() <= 1
+
+    assert np.mean(np.array(raised) > 0) > 0.9
+    assert np.median(far) < 5
+
+
+def test_evidence_is_standardised_on_normal_validation_rows(data, model):
+    session = medplug.load(model, device="cpu")
+    with np.load(data) as arrays:
+        normal = arrays["val_images"][arrays["val_labels"].ravel() == 0]
+    images = torch.tensor(normal, dtype=torch.float32)[:, None] / 255
+
+    with torch.inference_mode():
+        normals = session.network.normals
+        evidence = (session.network(images).each - normals.center) / normals.spread
+
+    assert evidence.mean(0).numpy() == pytest.approx(0, abs=1e-3)
+    assert evidence.std(0, correction=0).numpy() == pytest.approx(1, abs=1e-3)
+    scores = [session.predict(one).prediction.score for one in normal]
+    assert np.mean(scores) == pytest.approx(0, abs=1e-3)
+    assert all(check.passed for check in golden.verify(model))
+
+
+def test_two_trainings_give_the_same_bytes(data, tmp_path):
+    for name in ("one", "other"):
+        train("autoencoder", data, tmp_path / name, normal="0", options=SMALL, steps=3, device="cpu")
+
+    first, second = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("one", "other"))
+    assert first == second
+
+
+def test_without_normal_validation_rows_the_learned_ones_are_the_measure(data, tmp_path):
+    with np.load(data) as arrays:
+        changed = {**arrays, "val_labels": np.ones_like(arrays["val_labels"])}
+    np.savez(tmp_path / "data.npz", **changed)
+
+    train("autoencoder", tmp_path / "data.npz", tmp_path / "m", normal="0", options=SMALL, steps=2, device="cpu")
+
+    session = medplug.load(tmp_path / "m", device="cpu")
+    scores = [session.predict(one).prediction.score for one in changed["train_images"]]
+    assert np.mean(scores) == pytest.approx(0, abs=1e-3)
+
+
+def test_a_folder_of_the_network_without_a_discriminator_is_refused(model):
+    loaded = model_folder.load(model)
+    card = model_folder.read_card(model)
+    older = {name: one for name, one in loaded.network.state_dict().items() if name.startswith("autoencoder.")}
+
+    with pytest.raises(ModelFolderError, match="the weights do not fit the network that medplug autoencoder builds"):
+        model_folder.assemble(card, loaded.preprocessing, older)
+
+
+def test_options_that_cannot_be_are_refused(data, tmp_path):
+    with pytest.raises(CallError, match="autoencoder has no option 'widht'"):
+        train("autoencoder", data, tmp_path / "m", normal="0", options={"widht": 4}, device="cpu")

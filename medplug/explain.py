@@ -162,7 +162,8 @@ def _occlusion(
             additional_forward_args=rest,
             perturbations_per_eval=max(1, _AT_ONCE // len(image)),
         )
-    return found.float().mean(dim=1)
+    lost: Tensor = found.float().mean(dim=1)
+    return lost
 
 
 def _even(image: Tensor) -> Tensor:
@@ -176,7 +177,7 @@ def _smoothed(maps: Tensor) -> Tensor:
     from torch.nn import functional as F
 
     width = max(maps.shape[1:]) // 16 // 2 * 2 + 1
-    pool = F.avg_pool2d if maps.dim() == 3 else F.avg_pool3d
+    pool: Callable[..., Tensor] = F.avg_pool2d if maps.dim() == 3 else F.avg_pool3d
     for _ in range(2):
         maps = pool(maps[:, None], width, 1, width // 2, count_include_pad=False)[:, 0]
     return maps

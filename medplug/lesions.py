@@ -96,13 +96,13 @@ def _place(
     """Draw a middle: within `inside` by a radius and with room, or as much of that as there is."""
     frame = _shrunk(np.ones(inside.shape, bool), radius)
     deep = _shrunk(inside, radius)
-    choices = (deep & room, deep, inside & frame, frame)
-    places = next((found for choice in choices if len(found := np.argwhere(choice))), None)
-    drawn = generator.random(1 + inside.ndim)  # as many draws whatever was found
-    if places is None:
-        return (np.array(inside.shape) - 1) / 2
-    found: NDArray[np.float64] = places[int(drawn[0] * len(places))] + drawn[1:] - 0.5
-    return found
+    drawn = generator.random(1 + inside.ndim)  # as many draws whatever is found
+    for choice in (deep & room, deep, inside & frame, frame):
+        places = np.argwhere(choice)
+        if len(places):
+            middle: NDArray[np.float64] = places[int(drawn[0] * len(places))] + drawn[1:] - 0.5
+            return middle
+    return (np.array(inside.shape) - 1) / 2
 
 
 def _shrunk(mask: NDArray[np.bool_], radius: float) -> NDArray[np.bool_]:

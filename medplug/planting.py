@@ -75,7 +75,7 @@ def plant_set(
         raise CallError(f"{output} is not empty; name another folder")
     found, notes = _series(source, size, spacing, tilt)
     generator = np.random.default_rng(seed)
-    blocks = {split: [] for split in SPLITS}  # type: dict[str, list[_Block]]
+    blocks: dict[str, list[_Block]] = {split: [] for split in SPLITS}
     for series in found:
         for split, block in _shared_out(list(_blocks(series, size, generator)), generator):
             blocks[split].append(block)
@@ -132,7 +132,8 @@ class _Block:
 def _series(
     source: sources.AnySource, size: int, spacing: float | None, tilt: sources.Tilt
 ) -> tuple[list[_Series], tuple[str, ...]]:
-    found, notes = [], []
+    found: list[_Series] = []
+    notes: list[str] = []
     for case in sources.read(source, Unit.SERIES, tilt=tilt):
         if not isinstance(case, Case):
             notes.append(case.outcome.reason)
@@ -285,11 +286,12 @@ def _save(path: Path, array: NDArray[Any], to_patient: NDArray[np.float64]) -> N
     """Write [Z, H, W] as NIfTI: axes (i, j, k) are (column, row, slice), and LPS becomes RAS."""
     import nibabel
 
+    made: Any = nibabel.Nifti1Image  # untyped
     if array.dtype.kind == "f":
         low, high = np.iinfo(np.int16).min, np.iinfo(np.int16).max
         whole = array.min() >= low and array.max() <= high and array.max() - array.min() >= 64
         array = np.rint(array).astype(np.int16) if whole else array.astype(np.float32)
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ to_patient[:, [2, 1, 0, 3]]
-    image = nibabel.Nifti1Image(np.ascontiguousarray(array.T), affine)
+    image = made(np.ascontiguousarray(array.T), affine)
     image.header.set_xyzt_units("mm")
     nibabel.save(image, path)

@@ -165,10 +165,10 @@ def points_into(map: NDArray[np.float32], mask: NDArray[np.bool_]) -> bool:
 def rank_correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     """Return Spearman's rank correlation of two maps of one shape; 0 where one of them is even."""
     step = tuple(slice(None, None, max(1, n // _SIDE)) for n in first.shape)
-    ranks = [_ranks(one[step].ravel()) for one in (first, second)]
-    if any(one.std() == 0 for one in ranks):
+    own, other = (_ranks(one[step].ravel()) for one in (first, second))
+    if own.std() == 0 or other.std() == 0:
         return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(own, other)[0, 1])
 
 
 def _example(session: Session, shuffled: Session, case: Case, method: Method, seed: list[int]) -> Example | None:

@@ -87,7 +87,7 @@ def _row(example: Example) -> _Row | None:
         return None
     lesion = outlines(mask.astype(np.uint8), shown.size, _OUTLINE)
     captions = (f"the map for {example.label}", "with shuffled weights", "a centred blob")
-    pictures = [("the planted lesion", shown, (lesion,))]
+    pictures: list[tuple[str, Shown, tuple[str, ...]]] = [("the planted lesion", shown, (lesion,))]
     pictures += [(caption, shown, (heat(one, 0.0, 1.0), lesion)) for caption, one in zip(captions, maps, strict=True)]
     said = "The map points into the lesion." if example.hit else "The map points beside the lesion."
     return _Row(tuple(pictures), said, example.case.reference.source)

@@ -30,8 +30,8 @@ class GanOptions(medplug.ModelOptions, frozen=True):
     memory: int = 0
     penalty: float = 0.01
     lazy: int = 8
-    augment: float = 0.5
-    generator_rate: float = 4e-4
+    augment: float = 0.25
+    generator_rate: float = 1e-3
     discriminator_rate: float = 2e-3
 
 
@@ -188,7 +188,7 @@ class Gan(medplug.Generative):
     def _noise(self, network: Adversaries, count: int, generator: torch.Generator) -> Tensor:
         import torch
 
-        drawn = torch.randn(count, network.generator.inputs, generator=generator)
+        drawn = torch.randn(count, network.generator.latent, generator=generator)
         return drawn.to(network.shares.device)
 
     def _labels(self, network: Adversaries, batch: medplug.Batch) -> Tensor:

@@ -15,6 +15,9 @@ from .memory import Memory
 PATCH = 2
 """The networks work on blocks of this many pixels a side: a quarter of the places, of which each knows four pixels."""
 
+DETAIL = 8
+"""Channels of the pixels themselves, at the networks' ends."""
+
 
 def grids_for(size: int) -> list[int]:
     """The sides of the grids from coarse (4 to 7 places) to `size` / 2, each twice the one before."""
@@ -48,10 +51,7 @@ class Residual(nn.Module):
 
 
 class Generator(nn.Module):
-    """Normal noise [N, inputs] and shares of labels [N, labels] to images [N, channels, size, size] in 0 to 1.
-
-    Of the noise, `latent` numbers say what the image shows; one more for each pixel gives it grain.
-    """
+    """Latent vectors [N, latent] and labels [N, labels] to images [N, channels, size, size] in 0 to 1."""
 
     def __init__(
         self, *, size: int = 28, channels: int = 1, latent: int = 64, width: int = 32, labels: int = 0
@@ -59,9 +59,8 @@ class Generator(nn.Module):
         super().__init__()
         grids = grids_for(size)
         widths = widths_for(grids, width)
-        self.latent, self.inputs = latent, latent + size * size
+        self.latent = latent
         self.coarse = (widths[0], grids[0], grids[0])
-        self.fine = (PATCH * PATCH, grids[-1], grids[-1])
         self.start = nn.Linear(latent + labels, math.prod(self.coarse))
         self.levels = nn.ModuleList()
         for index, inside in enumerate(widths):
@@ -69,26 +68,22 @@ class Generator(nn.Module):
             if index > 0:
                 level.append(nn.Conv2d(widths[index - 1], inside, 1))
                 level.append(nn.Upsample(scale_factor=2, mode="bilinear", align_corners=False))
-            if index < len(widths) - 1:
-                level.append(Residual(inside))
+            level.append(Residual(inside))
             self.levels.append(level)
-        self.grain = nn.Conv2d(PATCH * PATCH, widths[-1], 1, bias=False)
-        nn.init.normal_(self.grain.weight, std=0.05)
-        self.finest = Residual(widths[-1])
-        self.to_image = nn.Conv2d(widths[-1], channels * PATCH * PATCH, 3, padding=1)
+        self.to_pixels = nn.Conv2d(widths[-1], DETAIL * PATCH * PATCH, 3, padding=1)
+        # Across the blocks' borders, which would show as a chessboard otherwise.
+        self.to_image = nn.Conv2d(DETAIL, channels, 3, padding=1)
 
     def forward(self, z: Tensor, labels: Tensor) -> Tensor:
-        """Map `z` [N, inputs], standard normal, and `labels` [N, labels], one hot, to images."""
-        what, grain = z[:, : self.latent], z[:, self.latent :]
+        """Map `z` [N, latent], standard normal, and `labels` [N, labels], one hot, to images."""
         # The norm of a latent vector says nothing: only its direction counts (Karras et al. 2018, section 4.2).
-        what = what * torch.rsqrt(what.square().mean(1, keepdim=True) + 1e-8)
-        y = self.start(torch.cat([what, labels], dim=1)).unflatten(1, self.coarse)
+        z = z * torch.rsqrt(z.square().mean(1, keepdim=True) + 1e-8)
+        y = self.start(torch.cat([z, labels], dim=1)).unflatten(1, self.coarse)
         y = y.contiguous(memory_format=torch.channels_last)
         for level in self.levels:
             y = level(y)
-        planes = grain.view(-1, *self.fine).contiguous(memory_format=torch.channels_last)
-        y = self.finest(y + self.grain(planes))
-        image: Tensor = torch.sigmoid(F.pixel_shuffle(self.to_image(F.leaky_relu(y, 0.2)), PATCH))
+        y = F.pixel_shuffle(self.to_pixels(F.leaky_relu(y, 0.2)), PATCH).contiguous(memory_format=torch.channels_last)
+        image: Tensor = torch.sigmoid(self.to_image(F.leaky_relu(y, 0.2)))
         return image
 
 
@@ -102,7 +97,8 @@ class Discriminator(nn.Module):
         super().__init__()
         grids = grids_for(size)
         widths = widths_for(grids, width)
-        self.from_image = nn.Conv2d(channels * PATCH * PATCH, widths[-1], 3, padding=1)
+        self.from_image = nn.Conv2d(channels, DETAIL, 3, padding=1)
+        self.from_pixels = nn.Conv2d(DETAIL * PATCH * PATCH, widths[-1], 3, padding=1)
         self.levels = nn.ModuleList()
         for index in range(len(grids) - 1, -1, -1):
             level = nn.Sequential(Residual(widths[index]))
@@ -116,8 +112,8 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Map images and `labels` [N, labels], one hot, to [N]."""
-        y = F.pixel_unshuffle(2 * x - 1, PATCH).contiguous(memory_format=torch.channels_last)
-        y = self.from_image(y)
+        y = F.pixel_unshuffle(F.leaky_relu(self.from_image(2 * x - 1), 0.2), PATCH)
+        y = self.from_pixels(y.contiguous(memory_format=torch.channels_last))
         for level in self.levels:
             y = level(y)
         judged: Tensor = self.judge(F.leaky_relu((y * self.weights).sum((2, 3)), 0.2))

@@ -1,0 +1,188 @@
+"""The GAN plugin: labels, what it remembers of its training images, and its networks' shapes."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from medplug_gan import Gan, GanOptions
+from medplug_gan.memory import NEAR, Memory
+from medplug_gan.network import Adversaries
+
+import medplug
+from medplug import golden
+from medplug.errors import ModelFolderError
+from medplug.model import NO_LABELS, Batch, Labels
+from medplug.model_folder import build, fresh
+from medplug.training import train
+
+torch.set_num_threads(1)
+
+LABELS = Labels(names=("normal", "pneumonia"))
+
+
+def faces(count, seed=0, side=28):
+    """Smooth images [count, 1, side, side], all different."""
+    coarse = torch.rand(count, 1, 4, 4, generator=torch.Generator().manual_seed(seed))
+    return torch.nn.functional.interpolate(coarse, size=(side, side), mode="bilinear")
+
+
+@pytest.mark.parametrize("size", [28, 32, 64])
+@pytest.mark.parametrize("labels", [0, 3])
+def test_the_networks_make_and_judge_images_of_their_size(size, labels):
+    network = Adversaries(size=size, width=4, labels=labels)
+    shown = torch.eye(3)[:, :labels]
+
+    with torch.no_grad():
+        images = network(torch.randn(3, network.generator.latent), shown)
+
+    assert images.shape == (3, 1, size, size)
+    assert 0 <= float(images.min()) <= float(images.max()) <= 1
+    assert network.discriminator(images, shown).shape == (3,)
+
+
+def test_the_label_changes_the_image_and_the_judgement():
+    torch.manual_seed(0)
+    network = Adversaries(size=28, width=4, labels=2)
+    z = torch.randn(1, network.generator.latent)
+    one, other = torch.eye(2)[:1], torch.eye(2)[1:]
+
+    assert not torch.equal(network(z, one), network(z, other))
+    assert network.discriminator(network(z, one), one) != network.discriminator(network(z, one), other)
+
+
+def test_a_training_image_is_known_again_and_other_images_are_not():
+    learned, others, new = faces(300, 1), faces(60, 2), faces(200, 3)
+    memory = Memory(28 * 28, 400)
+    memory.learn(learned.split(64), others.split(64))
+
+    copied = learned[:50] + 0.01 * torch.randn(50, 1, 28, 28)
+
+    assert memory.near_copies(learned[:50]).all()
+    assert memory.near_copies(copied).all()
+    assert memory.near_copies(new).float().mean() < 0.05
+
+
+def test_distances_between_projections_are_those_between_images():
+    learned, new = faces(300, 1), faces(100, 3)
+    memory = Memory(28 * 28, 300)
+    memory.learn([learned], [faces(60, 2)])
+
+    exact = torch.cdist(new.flatten(1), learned.flatten(1)).amin(1) / 28
+
+    assert torch.corrcoef(torch.stack([memory.distances(new), exact]))[0, 1] > 0.7
+    assert float(memory.distances(new).median() / exact.median()) == pytest.approx(1, abs=0.15)
+    real = torch.cdist(faces(60, 2).flatten(1), learned.flatten(1)).amin(1) / 28
+    assert float(memory.limit) == pytest.approx(NEAR * float(real.median()), rel=0.15)
+
+
+def test_without_validation_rows_the_limit_comes_from_the_training_images_themselves():
+    memory = Memory(28 * 28, 300)
+    memory.learn([faces(300, 1)], [])
+
+    assert float(memory.limit) > 0
+    assert memory.near_copies(faces(300, 1)).all()
+    assert memory.near_copies(faces(200, 3)).float().mean() < 0.05
+
+
+def test_what_is_kept_of_an_image_is_64_numbers_of_8_bits():
+    memory = Memory(28 * 28, 10)
+    memory.learn([faces(10)], [])
+
+    kept = memory.state_dict()
+
+    assert kept["kept"].shape == (10, 64)
+    assert {name: tensor.dtype for name, tensor in kept.items() if tensor.numel() > 64} == {
+        "patterns": torch.int8,
+        "kept": torch.int8,
+    }
+
+
+def test_a_copy_that_the_generator_makes_is_withheld():
+    """The generator itself gives a training image back; only the plugin's own memory can tell."""
+    model = Gan(GanOptions(size=28, width=4, memory=100), LABELS)
+    loaded = fresh(model)
+    trained = faces(100)
+    batches = [Batch(image=trained, target=torch.arange(100) % 4 // 3)]
+    with torch.no_grad():
+        model.after_training(loaded.network, batches, [Batch(image=faces(50, 9))])
+        usual = loaded.network.generator.forward
+        loaded.network.generator.forward = lambda z, labels: trained[:1] if z[0, 0] > 0 else usual(z, labels)
+
+    found = [result.prediction for result in medplug.Session(loaded, device="cpu").generate(12)]
+
+    assert sum(one.withheld for one in found) > 0
+    assert not any(np.allclose(one.image, trained[0].numpy(), atol=1e-4) for one in found)
+    assert loaded.network.shares.tolist() == [0.75, 0.25]
+
+
+def test_labels_come_as_often_as_in_training():
+    model = Gan(GanOptions(size=28, width=4), LABELS)
+    network = build(model, seed=0)
+    network.shares.copy_(torch.tensor([0.9, 0.1]))
+
+    drawn = model.sample(network, 400, torch.Generator().manual_seed(0))["label"]
+
+    assert 0.05 < drawn.float().mean() < 0.15
+
+
+def test_the_same_noise_is_drawn_for_every_label():
+    model = Gan(GanOptions(size=28, width=4), LABELS)
+    network = build(model, seed=0)
+    with torch.no_grad():
+        network.generator.start.weight[:, -2:] = 0  # then the label makes no difference
+
+    one, other = (model.sample(network, 2, torch.Generator().manual_seed(7), label)["image"] for label in LABELS.names)
+
+    assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("labels", [NO_LABELS, Labels(names=("a", "b"), exclusive=False), Labels(names=("a",))])
+def test_without_exclusive_labels_it_learns_images_alone(labels):
+    model = Gan(GanOptions(size=28, width=4), labels)
+
+    with torch.no_grad():
+        [one] = model.decode(model.sample(build(model, 0), 1, torch.Generator()), None)
+
+    assert not model.conditional
+    assert one.label is None
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A GAN that took four steps on 48 images of which a quarter is normal."""
+    where = tmp_path_factory.mktemp("gan")
+    images = (faces(72) * 255).round().to(torch.uint8).numpy()[:, 0]
+    labels = np.array([[number % 4 > 0] for number in range(72)], np.uint8)
+    parts = {"train": slice(0, 48), "val": slice(48, 66), "test": slice(66, 72)}
+    arrays = {
+        f"{split}_{kind}": values[part]
+        for split, part in parts.items()
+        for kind, values in (("images", images), ("labels", labels))
+    }
+    np.savez(where / "data.npz", **arrays)
+    train("gan", where / "data.npz", where / "model", options={"width": 4, "lazy": 2}, steps=4, device="cpu")
+    return where / "model"
+
+
+def test_a_trained_folder_remembers_its_images_and_verifies(folder):
+    session = medplug.load(folder, device="cpu")
+    memory = session.network.memory
+
+    assert (int(memory.count), memory.ready) == (48, True)
+    assert session.network.shares.tolist() == [0.25, 0.75]
+    assert memory.near_copies(faces(72)[:48]).all()
+    assert [check.same for check in golden.verify(folder)] == ["bit-equal"] * len(golden.verify(folder))
+    assert {one.prediction.label for one in session.generate(6, label="1")} == {"1"}
+
+
+def test_a_folder_of_an_older_gan_is_refused_with_the_way_out(folder, tmp_path):
+    card = json.loads((folder / "model.json").read_text())
+    card["plugin"]["model_version"] = "1.0"
+    card["options"] = {"size": 28, "latent": 64, "width": 4, "penalty": 0.01, "lazy": 4, "augment": 0.5}
+    for name in ("weights.safetensors", "golden.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    (tmp_path / "model.json").write_text(json.dumps(card))
+
+    with pytest.raises(ModelFolderError, match="gan"):
+        medplug.load(tmp_path)

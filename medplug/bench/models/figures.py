@@ -26,6 +26,33 @@ COMPARED = {
 _SHOWN = (*COMPARED[Task.CLASSIFICATION], "ECE")
 
 
+PCA_GENERATOR = "PCA generator"
+"""In the label of a generator's figure: that of a Gaussian fitted to the pixels of what it learned from."""
+
+TAUGHT = "AUC of a classifier of generated images"
+"""What a classifier reaches that has seen a generator's images alone."""
+
+_OF_PCA = {TAUGHT: "AUC of a classifier of PCA images"}
+_LOWER = ("ECE", "Frechet", "near copies", SPECIFICITY_ERROR)
+
+
+def whole_name(name: str, label: str | None) -> str:
+    """Return what a figure that is not made of rows is called: its name and, in brackets, its label."""
+    return name if label is None else f"{name} ({label})"
+
+
+def of_pca(figure: str) -> str:
+    """Return what the same figure of a PCA generator is called."""
+    return _OF_PCA.get(figure) or (
+        f"{figure[:-1]}, {PCA_GENERATOR})" if figure.endswith(")") else f"{figure} ({PCA_GENERATOR})"
+    )
+
+
+def lower_is_better(figure: str) -> bool:
+    """Return whether less is more."""
+    return figure.startswith(_LOWER)
+
+
 def classification(
     numbers: Floats, truth: NDArray[np.int64], names: Sequence[str], promises: Mapping[str, tuple[float, float]]
 ) -> Statistics:

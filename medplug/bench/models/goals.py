@@ -11,7 +11,7 @@ import msgspec
 
 from ...errors import CallError
 from . import trust
-from .figures import SPECIFICITY_ERROR
+from .figures import SPECIFICITY_ERROR, TAUGHT
 from .report import Measured, Summary, margin_name
 
 Verdict = Literal["reached", "not decided", "missed", "not measured"]
@@ -65,6 +65,19 @@ GOALS: tuple[Goal, ...] = (
     Goal(dataset="pneumoniamnist", plugin="autoencoder", figure="AUROC", value=0.95, quick=0.935),
     Goal(dataset="pneumoniamnist", plugin="autoencoder", figure=margin_name("AUROC", "PCA-16"), value=0.10),
     Goal(dataset="pneumoniamnist", plugin="autoencoder", figure=CPU_MINUTES, value=20, lower=True),
+    Goal(dataset="pneumoniamnist", plugin="gan", figure="Frechet ratio (radiomics)", value=3, lower=True, quick=9.7),
+    Goal(dataset="pneumoniamnist", plugin="gan", figure="Frechet ratio (classifier)", value=3, lower=True, quick=13),
+    Goal(dataset="pneumoniamnist", plugin="gan", figure="recall (radiomics)", value=0.80, quick=0.51),
+    Goal(dataset="pneumoniamnist", plugin="gan", figure="recall (classifier)", value=0.80, quick=0.51),
+    Goal(
+        dataset="pneumoniamnist",
+        plugin="gan",
+        figure=TAUGHT,
+        value=0.975,
+        quick=0.947,
+    ),
+    Goal(dataset="pneumoniamnist", plugin="gan", figure="near copies of training images", value=0.01, lower=True),
+    Goal(dataset="pneumoniamnist", plugin="gan", figure="accuracy gained at 100 labels", value=0.03),
     Goal(dataset="pneumoniamnist", plugin="gan", figure=CPU_MINUTES, value=50, lower=True),
     Goal(dataset="cxr-kermany", plugin="cnn", figure="macro AUC", value=0.97),
     Goal(dataset="cxr-kermany", plugin="cnn", figure="balanced accuracy", value=0.88),

@@ -25,7 +25,7 @@ from .place import place
 from .recipe import Variant
 from .report import Baseline, How, Measured, Summary, margin_name
 from .rows import Numbers, Rows
-from .summary import Scored, Values, summarise, summary, values
+from .summary import Scored, Values, paired_by_seed, summarise, summary, values
 from .trial import Trial
 from .trust import Foreign
 
@@ -144,6 +144,8 @@ class _Bench:
         asked = self.asked
         offer = recipe.offer(variant.plugin)
         normal = self._normal(offer)
+        if offer.task is Task.GENERATION and asked.features is None and not (asked.final and self._classifies()):
+            raise CallError(f"{offer.name} is judged in the features of a classifier: name one with --features")
         plain = recipe.resolve(offer, variant.settings, self.tables[0], asked.rows.options, normal)
         hashed, code = recipe.sha256(plain), recipe.code_sha256(offer)
         if asked.final and not asked.again:
@@ -152,6 +154,11 @@ class _Bench:
         same = recipe.sha256([plain, code, self.data_sha256, self.how, len(self.folds)])
         name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', offer.qualified)}-{same[:12]}"
         self.prepared[id(variant)] = _Prepared(offer, plain, hashed, code, asked.output / name)
+
+    def _classifies(self) -> bool:
+        """Whether a classifier stands among the variants before."""
+        earlier = [self.prepared[id(one)].offer.task for one in self.asked.variants if id(one) in self.prepared]
+        return Task.CLASSIFICATION in earlier
 
     def measure(self, variant: Variant) -> Measured:
         """Run every seed and fold of a variant, and say what came out."""
@@ -166,6 +173,12 @@ class _Bench:
         plugin = ready.offer.qualified
         differences = self._differences(made, self.first[plugin]) if plugin in self.first else ()
         self.first.setdefault(plugin, made)
+        figures_found, margins = summarise(scored, made), self._margins(task, made, against)
+        if task is Task.GENERATION:  # its evaluation measures the baseline beside it
+            baseline, more = paired_by_seed(figures_found, figures.PCA_GENERATOR, figures.of_pca)
+            theirs = {figures.of_pca(one.figure) for one in baseline.figures}
+            figures_found = tuple(one for one in figures_found if one.figure not in theirs)
+            shown, margins = (baseline,) if baseline.figures else (), tuple(more)
         measured = Measured(
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             how=self.how,
@@ -187,9 +200,9 @@ class _Bench:
             refused=sum(one.refused for one in trials),
             cpu_minutes=round(sum(one.cpu_seconds for one in trials) / 60, 3),
             wall_minutes=round(sum(one.wall_seconds for one in trials) / 60, 3),
-            figures=summarise(scored, made),
+            figures=figures_found,
             baselines=shown,
-            margins=self._margins(task, made, against),
+            margins=margins,
             differences=differences,
             place=place(trials[-1].device),
             notes=tuple(dict.fromkeys(note for one in trials for note in one.notes)),

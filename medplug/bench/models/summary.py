@@ -6,12 +6,13 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from ...evaluation.bootstrap import draws
 from ...evaluation.scores import Floats
-from .report import SeedValue, Summary
+from .report import Baseline, SeedValue, Summary, margin_name
 
 Statistics = Callable[[Floats], Mapping[str, Floats]]
 """Weights [D, N] of a trial's rows to [D] of each figure."""
@@ -69,6 +70,27 @@ def summarise(scored: Sequence[Scored], made: Values) -> tuple[Summary, ...]:
             numbers[seeds.index(one.seed), folds.index(one.fold), 0] = one.whole.get(name, np.nan)
         summaries.append(summary(name, seeds, numbers))
     return tuple(one for one in summaries if one is not None)
+
+
+def paired_by_seed(
+    figures: Sequence[Summary], baseline: str, theirs: Callable[[str], str]
+) -> tuple[Baseline, list[Summary]]:
+    """Return the figures of a baseline that the trials measured themselves, and the differences to them by seed.
+
+    `theirs` says what a figure is called where it is the baseline's.
+    """
+    by_name = {one.figure: one for one in figures}
+    own, margins = [], []
+    for one in figures:
+        other = by_name.get(theirs(one.figure))
+        if other is None:
+            continue
+        own.append(msgspec.structs.replace(other, figure=one.figure))
+        values_of = {each.seed: each.value for each in other.seeds}
+        apart = [[[each.value - values_of[each.seed]]] for each in one.seeds if each.seed in values_of]
+        made = summary(margin_name(one.figure, baseline), [each.seed for each in one.seeds], np.array(apart))
+        margins += [] if made is None else [made]
+    return Baseline(name=baseline, figures=tuple(own)), margins
 
 
 def summary(name: str, seeds: Sequence[int], numbers: Floats) -> Summary | None:

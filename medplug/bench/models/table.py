@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from .figures import lower_is_better
 from .goals import GOALS, Goal, Judged, judge, verdict
 from .report import Measured, Summary, margin_name
 
@@ -72,15 +73,16 @@ def margin_rows(measured: Measured) -> list[tuple[str, ...]]:
     for figure in measured.figures:
         found = [measured.find(margin_name(figure.figure, baseline.name)) for baseline in measured.baselines]
         if any(found):
-            rows.append((figure.figure, *map(_margin, found)))
+            lower = lower_is_better(figure.figure)
+            rows.append((figure.figure, *(_margin(one, lower) for one in found)))
     return rows
 
 
-def _margin(one: Summary | None) -> str:
+def _margin(one: Summary | None, lower: bool) -> str:
     if one is None:
         return ""
     ends = "" if one.low is None or one.high is None else f" ({one.low:+.3f} to {one.high:+.3f})"
-    return f"{one.value:+.3f}{ends} {_BEATEN[verdict(one, _ABOVE)]}"
+    return f"{one.value:+.3f}{ends} {_BEATEN[verdict(one, -_ABOVE if lower else _ABOVE, lower)]}"
 
 
 def goal_rows(judged: Iterable[Judged]) -> list[tuple[str, ...]]:

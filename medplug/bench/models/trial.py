@@ -146,7 +146,7 @@ def _answers(session: Session, device: str, features: Path | None, foreign: Fore
     if loaded.model.task is Task.GENERATION:
         made = evaluate(session, dataset, features=features, device=device, seed=seed, resamples=0)
         return {
-            "whole": {figure.name: figure.value for figure in made.figures if figure.label is None},
+            "whole": {figures.whole_name(one.name, one.label): one.value for one in made.figures},
             "refused": made.refused,
         }
     rows = dataset.of("test")

@@ -145,6 +145,19 @@ def test_an_anomaly_model_is_compared_with_principal_components(npz, asked):
         main.run(asked(npz, "rebuilder", normal="well"))
 
 
+def test_a_generator_is_judged_by_the_classifier_of_the_same_final_run(npz, asked):
+    few = {"recipe.steps": "3"}
+    variants = [Variant("cnn", {**few, "width": "4"}), Variant("duel", few)]
+
+    _, generator = main.run(asked(npz, variants=variants, final=True, seeds=(0, 1)))
+
+    distances = [one for one in generator.figures if one.figure.startswith("Frechet distance")]
+    assert distances
+    assert all(one.covers == "seeds" and len(one.seeds) == 2 for one in distances)
+    with pytest.raises(CallError, match="--features"):
+        main.run(asked(npz, "duel"))
+
+
 def test_what_cannot_be_benchmarked_is_refused_before_the_first_training(npz, asked, tmp_path):
     for plugins, message in ((("sides", "measurer"), "regression"), (("sides", "nobody"), "nobody")):
         with pytest.raises(Exception, match=message):

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from medplug.bench.models.summary import Scored, summarise, summary, values
+from medplug.bench.models.figures import lower_is_better, of_pca
+from medplug.bench.models.summary import Scored, paired_by_seed, summarise, summary, values
 
 ROWS = np.arange(200)
 
@@ -96,3 +97,29 @@ def test_an_interval_that_draws_push_upwards_still_holds_the_figure():
     assert found.value == pytest.approx(0, abs=1e-12)
     assert found.low == 0
     assert found.high > 0.02
+
+
+def test_a_generators_own_baseline_is_paired_with_it_by_seed():
+    def trial(seed):
+        whole = {
+            "Frechet ratio (radiomics)": 5.0 + seed,
+            "Frechet ratio (radiomics, PCA generator)": 17.0 + seed,
+            "AUC of a classifier of generated images": 0.9,
+            "AUC of a classifier of PCA images": 0.95,
+        }
+        return Scored(seed, 0, ROWS[:0], lambda weights: {}, whole)
+
+    trials = [trial(seed) for seed in range(3)]
+    figures = summarise(trials, values(trials, ROWS, ROWS, 20))
+
+    baseline, margins = paired_by_seed(figures, "PCA generator", of_pca)
+
+    assert {one.figure: one.value for one in baseline.figures} == {
+        "Frechet ratio (radiomics)": 18.0,
+        "AUC of a classifier of generated images": pytest.approx(0.95),
+    }
+    found = {one.figure: (one.value, one.low, one.high) for one in margins}
+    assert found["Frechet ratio (radiomics) above PCA generator"] == pytest.approx((-12, -12, -12))
+    assert found["AUC of a classifier of generated images above PCA generator"] == pytest.approx((-0.05,) * 3)
+    assert lower_is_better("Frechet ratio (radiomics)")
+    assert not lower_is_better("recall (radiomics)")

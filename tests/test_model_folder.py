@@ -110,6 +110,18 @@ def test_a_network_that_computes_something_else_is_noticed(folder, monkeypatch):
     assert list(failing(folder)) == ["network (logits)", "network (features)"]
 
 
+def test_a_folder_from_before_a_plugin_had_some_options_answers_as_it_did(tmp_path):
+    then = {"mirror": False, "standardise": False, "backbone": "residual", "views": 1}
+    folder = save(tmp_path / "model", "cnn", size=32, width=8, depth=(1, 1), **then)
+    tensors = model_folder.read_tensors(folder / "golden.safetensors")
+    del tensors["output/features"]
+    sha256 = model_folder.write_tensors(folder / "golden.safetensors", tensors)
+    edit(folder, lambda card: card.update(golden_sha256=sha256, training=None))
+    edit(folder, lambda card: [card["options"].pop(name) for name in then])
+
+    assert {check.same for check in golden.verify(folder)} == {"bit-equal"}
+
+
 def test_a_network_that_gives_less_than_it_did_is_noticed_and_one_that_gives_more_is_not(folder, monkeypatch):
     from medplug_cnn import Cnn
 

@@ -18,7 +18,7 @@ FLOORS = {
     0: "_kernels errors case result state temporary",
     1: "geometry geometry_steps preprocessing augmentation padding tone plan model selection nodes",
     2: "hookspecs installed plugin_contract plugins sources",
-    3: "model_folder pipeline batching devices golden operating explain decoded session dataset figures",
+    3: "model_folder pipeline batching devices golden operating explain decoded session dataset figures novelty",
     4: "writers running training evaluation pacs",
     5: "__init__ demo bench",  # medplug itself, whose public names reach all of the above
     6: "cli",

@@ -26,6 +26,7 @@ from .classification_tally import exclusive, independent
 from .generation_figures import distances
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
+from .novelty_figures import novel_share
 from .operating_fit import fit_operating
 from .tally import Tally
 
@@ -52,7 +53,7 @@ def evaluate(
     `data` and each of `data_options` default to what the model was trained on; other data without a split is test rows
     throughout. `features` names the classifier in whose
     features `samples` images of a generator are compared with real ones. The figures' names stand in
-    `classification_tally`, `measurement_tally` and `generation_figures`. Raises `CallError`.
+    `classification_tally`, `measurement_tally`, `novelty_figures` and `generation_figures`. Raises `CallError`.
     """
     if resamples < 0:
         raise CallError(f"{resamples} resamples: want 0 (no intervals) or more")
@@ -70,6 +71,8 @@ def evaluate(
     answered, tally = _tally(session.loaded, answered, rows, dataset)
     cluster = np.arange(len(answered)) if rows.patients is None else _numbered(rows.patients[answered.rows])
     found = estimate(tally.statistics, cluster, resamples, seed)
+    if len(answered.novel) and session.novel == "flag":  # of what is refused for it, the notes tell
+        found |= estimate(novel_share(answered.novel), cluster, resamples, seed)
     return Evaluation(
         task=session.loaded.model.task.value,
         split=split,
@@ -164,6 +167,7 @@ def _known(
         numbers=answered.numbers[kept],
         rows=answered.rows[kept],
         sources=tuple(answered.sources[row] for row in kept),
+        novel=answered.novel[kept] if len(answered.novel) else answered.novel,
     )
     made = tally(some, kept)
     left_out = len(known) - len(kept)

@@ -18,10 +18,11 @@ from .. import devices, golden, model_folder
 from ..case import CaseReference
 from ..dataset import DataOptions, load
 from ..errors import CallError, PluginError, TrainingError
+from ..evaluation.novelty_fit import fit_novelty
 from ..evaluation.operating_fit import fit_operating
 from ..figures import HistoryPoint
 from ..model import Trainable
-from ..model_folder import CARD, GOLDEN, WEIGHTS, Card, LoadedModel, TrainingRecord
+from ..model_folder import CARD, GOLDEN, NOVELTY, WEIGHTS, Card, LoadedModel, TrainingRecord
 from ..preprocessing import from_plain
 from ..result import Rejected
 from . import checkpoint
@@ -121,7 +122,7 @@ def _output(output: Path, resume: bool, overwrite: bool) -> State | None:
 
 def _clear(output: Path) -> None:
     """Take an older model away, its card first: what has no card is no model."""
-    for name in (CARD, WEIGHTS, GOLDEN, HISTORY):
+    for name in (CARD, WEIGHTS, GOLDEN, NOVELTY, HISTORY):
         (output / name).unlink(missing_ok=True)
     shutil.rmtree(output / FOLDER, ignore_errors=True)
 
@@ -166,7 +167,7 @@ def _run(trainer: Trainer, data: str | Path, data_options: DataOptions, progress
 
 
 def _finish(trainer: Trainer, stopped: str, data: str | Path, data_options: DataOptions, progress: Report) -> Trained:
-    """Fit the operating points of the best weights and write the model folder."""
+    """Fit the operating points and the novelty of the best weights, and write the model folder."""
     fitted, loop = trainer.fitted, trainer.loop
     notes = [*fitted.notes, *trainer.notes]
     step, weights = trainer.weights()
@@ -175,8 +176,10 @@ def _finish(trainer: Trainer, stopped: str, data: str | Path, data_options: Data
     if len(fitted.validation):
         progress(TrainingProgress("operating points", loop.step, loop.steps))
         loaded = fit_operating(loaded, fitted.validation, str(trainer.device), normal=fitted.normal, say=notes.append)
+        progress(TrainingProgress("novelty", loop.step, loop.steps))
+        loaded = fit_novelty(loaded, fitted.train, fitted.validation, str(trainer.device), say=notes.append)
     else:
-        notes.append("no validation rows: the last weights are kept, without calibration or thresholds")
+        notes.append("no validation rows: the last weights are kept, without calibration, thresholds or novelty")
     progress(TrainingProgress("saving", loop.step, loop.steps))
     failed = [Rejected(CaseReference(source=source), refused) for source, refused in trainer.feed.failed.items()]
     if failed:

@@ -113,8 +113,9 @@ class Cnn(medplug.Trainable):
         )
 
     def forward(self, network: nn.Module, batch: medplug.Batch) -> Mapping[str, Tensor]:
-        """Return "logits" [N, labels]."""
-        return {"logits": network(batch.image)}
+        """Return "logits" [N, labels] and "features" [N, F]."""
+        features = self.features(network, batch)
+        return {"logits": network.head(network.dropout(features)), "features": features}  # type: ignore[operator]
 
     def decode(self, output: Mapping[str, Tensor], batch: medplug.Batch) -> Sequence[medplug.Prediction]:
         """Softmax of exclusive labels, a sigmoid of each other one."""

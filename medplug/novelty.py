@@ -32,10 +32,10 @@ _LEAST = 1e-9
 
 
 class NoveltyFit(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """From which score on a case is novel: a percentile of `rows` of `split`, which `trained_rows` were compared with.
+    """Above which score a case is novel: a percentile of the scores of the `rows` of `split`.
 
-    `parts` are the spaces in which they are compared: the network's "features" where it has any, the "thumbnail" and
-    the "statistics" of the prepared image.
+    They were compared with `trained_rows` of the training rows. `parts` are the spaces in which that is done: the
+    network's "features" where it has any, the "thumbnail" and the "statistics" of the prepared image.
     """
 
     limit: float

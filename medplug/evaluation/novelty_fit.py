@@ -54,7 +54,8 @@ def fit_novelty(
     """Return the model with a measure of how unlike its training rows an image is, and the limit of what is novel.
 
     `train` are the rows that it learned from; by rows of the split "val" each part is standardised and the limit
-    chosen, since a network's features of rows that it learned lie closer together than those of any others. An anomaly
+    chosen, since a network's features of rows that it learned lie closer together than those of any others. Where the
+    training rows lie farther out, the limit is by them: what was trained on is not novel. An anomaly
     model and a generator get none: for the one, novelty is the answer itself, and the other is shown no images. `say`
     is told why nothing is fitted. Raises `CallError` for rows of another split.
     """
@@ -82,17 +83,18 @@ def fit_novelty(
         by = classes if part == FEATURES else alike
         rank = _DIRECTIONS.get(part) or max(1, _NUMBERS // vectors.shape[1])
         made = fit_gaussian(vectors, by, rank, scaled=part == STATISTICS, rest=part != THUMBNAIL)
-        gaussians[part] = _standardised(made, others[part])
-    measured = {part: torch.from_numpy(vectors) for part, vectors in others.items()}
+        gaussians[part] = _standardised(made, others[part], vectors)
     fit = NoveltyFit(
         limit=1.0, percentile=PERCENTILE, split="val", rows=len(judged), trained_rows=len(kept), parts=tuple(own)
     )
-    scores = NoveltyMeasure(fit, gaussians).scores(measured)
-    limit = float(np.percentile(scores, PERCENTILE))
-    if not limit > 0:
+    measure = NoveltyMeasure(fit, gaussians)
+    limits = {"train": _limit(measure, own), "val": _limit(measure, others)}
+    split = "val" if limits["val"] >= limits["train"] else "train"
+    if not limits[split] > 0:
         say("no novelty: the validation rows do not differ, so no limit can be chosen by them")
         return bare
-    return replace(bare, novelty=NoveltyMeasure(with_fields(fit, limit=limit), gaussians))
+    fit = with_fields(fit, limit=limits[split], split=split, rows=len(judged) if split == "val" else len(kept))
+    return replace(bare, novelty=replace(measure, fit=fit))
 
 
 def fit_gaussian(vectors: Floats, classes: NDArray[np.int64], rank: int, *, scaled: bool, rest: bool) -> Gaussian:
@@ -108,35 +110,56 @@ def fit_gaussian(vectors: Floats, classes: NDArray[np.int64], rank: int, *, scal
     off = vectors[known] - means[places]
     # Not less than a little of what all axes vary by: an axis that never varied would be all that counts.
     scale = off.std(axis=0) + max(1e-3 * float(off.std()), 1e-9) if scaled else np.ones(vectors.shape[1])
-    variances, basis = np.linalg.eigh(_shrunk(off / scale))
-    variances, basis = variances[::-1], basis[:, ::-1]
+    variances, basis, outside = _shrunk(off / scale, rank)
     floor = max(float(variances[0]) * 1e-9, 1e-12)
-    left = variances[rank:]
-    arrays = {"means": means, "scale": scale, "basis": basis[:, :rank], "variances": variances[:rank].clip(floor)}
-    numbers = [1 / max(float(left.mean()), floor) if rest and len(left) else 0.0, 0.0, 1.0]
+    arrays = {"means": means, "scale": scale, "basis": basis, "variances": variances.clip(floor)}
+    numbers = [1 / max(outside, floor) if rest and outside else 0.0, 0.0, 1.0]
     tensors = {name: torch.from_numpy(np.ascontiguousarray(array)).float() for name, array in arrays.items()}
     return gaussian_of({**tensors, "numbers": torch.tensor(numbers, dtype=torch.float64)})  # as a folder gives it back
 
 
-def _shrunk(off: Floats) -> Floats:
-    """The covariance of centred vectors [N, D], after Ledoit and Wolf: A well-conditioned estimator (2004), lemma 3."""
+def _shrunk(off: Floats, rank: int) -> tuple[Floats, Floats, float]:
+    """The covariance of centred vectors [N, D], after Ledoit and Wolf: A well-conditioned estimator (2004), lemma 3.
+
+    Returns the variances along its `rank` largest directions at most, those directions [D, R], and the mean variance
+    along the others, 0 where there are none.
+    """
     count, wide = off.shape
-    covariance: Floats = off.T @ off / count
-    level = float(np.trace(covariance)) / wide
-    target = level * np.eye(wide)
-    distance = float(np.square(covariance - target).sum())
-    error = (float(np.square(np.square(off).sum(axis=1)).sum()) / count - float(np.square(covariance).sum())) / count
+    if wide <= count:
+        found, basis = np.linalg.eigh(off.T @ off / count)
+    else:  # the same from the products of the rows, which are fewer
+        found, mixtures = np.linalg.eigh(off @ off.T / count)
+        basis = off.T @ mixtures / np.sqrt(count * found.clip(found[-1] * 1e-12 + 1e-300))
+        known = found > found[-1] * 1e-9
+        known[-1] = True  # of rows that are all the same, too
+        found, basis = found[known], basis[:, known]
+    found, basis = found[::-1].clip(0), basis[:, ::-1]
+    level = float(found.sum()) / wide
+    distance = float(np.square(found).sum()) - wide * level**2
+    error = (float(np.square(np.square(off).sum(axis=1)).mean()) - float(np.square(found).sum())) / count
     share = min(max(error, 0.0) / distance, 1.0) if distance > 0 else 0.0
-    shrunk: Floats = (1 - share) * covariance + share * target
-    return shrunk
+    variances: Floats = (1 - share) * found + share * level
+    kept = min(rank, len(variances))
+    left = (wide * level - float(variances[:kept].sum())) / (wide - kept) if kept < wide else 0.0
+    return variances[:kept], basis[:, :kept], max(left, 0.0)
 
 
-def _standardised(gaussian: Gaussian, validation: Floats) -> Gaussian:
-    """The Gaussian in units of the tail of validation rows [N, D]: parts with long tails must not speak louder."""
-    distances = gaussian.log_distance(torch.from_numpy(validation)).numpy()
+def _standardised(gaussian: Gaussian, validation: Floats, train: Floats) -> Gaussian:
+    """The Gaussian in units of the tail of validation rows [N, D]: parts with long tails must not speak louder.
+
+    Of few rows in many dimensions the directions are those in which the training rows themselves lie far out. Then it
+    is the tail of these.
+    """
+    own, others = (gaussian.log_distance(torch.from_numpy(rows)).numpy() for rows in (train, validation))
     percentile, deviations = _TAIL
-    usual, tail = np.percentile(distances, [50.0, percentile]).tolist()
+    usual = float(np.median(others))
+    tail = max(float(np.percentile(distances, percentile)) for distances in (own, others))
     return replace(gaussian, usual=usual, spread=max((tail - usual) / deviations, _LEAST_SPREAD))
+
+
+def _limit(measure: NoveltyMeasure, vectors: dict[str, Floats]) -> float:
+    scores = measure.scores({part: torch.from_numpy(one) for part, one in vectors.items()})
+    return float(np.percentile(scores, PERCENTILE))
 
 
 def _some(rows: Dataset) -> Dataset:

@@ -17,6 +17,7 @@ from .model import Generative
 from .model_folder import (
     CARD,
     GOLDEN,
+    NOVELTY,
     WEIGHTS,
     Card,
     LoadedModel,
@@ -31,19 +32,24 @@ from .model_folder import (
     write_card,
     write_tensors,
 )
+from .novelty import vectors_of
 from .pipeline import Pipeline, collate
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 TOLERANCE = 1e-4
+NOVELTY_TOLERANCE = 1e-2
+"""Of novelty scores, in which a difference of the features is divided by the little by which those of rows differ."""
+
+_STATIONS = {"preprocessed": "preprocessing", "output": "network", "novelty": "novelty"}
 _SEED = 20_000
 _COUNT = 2
 
 
 @dataclass(frozen=True)
 class Check:
-    """One station of a verification: `same` is "bit-equal", "close" (within `TOLERANCE`) or "differs"."""
+    """One station of a verification: `same` is "bit-equal", "close" (within its tolerance) or "differs"."""
 
     station: str
     same: Literal["bit-equal", "close", "differs"]
@@ -92,7 +98,7 @@ def _image(generator: np.random.Generator, shape: tuple[int, ...], channels: int
 
 
 def compute(loaded: LoadedModel) -> dict[str, Tensor]:
-    """Return the golden tensors on the CPU: `preprocessed/<input>` and `output/<name>`."""
+    """Return the golden tensors on the CPU: `preprocessed/<input>`, `output/<name>` and `novelty/scores`."""
     import torch
 
     pipeline = Pipeline(loaded.preprocessing, loaded.contract.images)
@@ -106,14 +112,19 @@ def compute(loaded: LoadedModel) -> dict[str, Tensor]:
             output = loaded.model.sample(network, _COUNT, torch.Generator().manual_seed(_SEED))
         else:
             output = loaded.model.forward(network, batch)
+        novelty = {}
+        if loaded.novelty is not None:
+            scores = loaded.novelty.scores(vectors_of(loaded.model, network, batch, output))
+            novelty["novelty/scores"] = torch.tensor(scores)
     return {
         **{f"preprocessed/{name}": tensor for name, tensor in batch.images.items()},
         **{f"output/{name}": tensor.float() for name, tensor in output.items()},
+        **novelty,
     }
 
 
 def verify(path: str | Path) -> list[Check]:
-    """Check a model folder station by station: card, weights, golden file, preprocessing, network.
+    """Check a model folder station by station: card, weights, novelty, golden file, preprocessing, network.
 
     Every station that can still be tried is tried; `ModelFolderError` only when there is no card to begin with.
     """
@@ -125,10 +136,10 @@ def verify(path: str | Path) -> list[Check]:
         checks.append(Check("preprocessing in model.json", "bit-equal", f"plan {card.plan_id[:12]}"))
     except ModelFolderError as error:
         return [Check("preprocessing in model.json", "differs", str(error))]
-    for station, name, expected in (
-        ("weights", WEIGHTS, card.weights_sha256),
-        ("golden tensors", GOLDEN, card.golden_sha256),
-    ):
+    stations = [("weights", WEIGHTS, card.weights_sha256), ("golden tensors", GOLDEN, card.golden_sha256)]
+    if card.novelty is not None:
+        stations.insert(1, ("novelty", NOVELTY, card.novelty_sha256 or ""))
+    for station, name, expected in stations:
         found = sha256_of(path / name)
         if found == expected:
             checks.append(Check(station, "bit-equal", f"SHA-256 {expected[:12]}"))
@@ -139,21 +150,30 @@ def verify(path: str | Path) -> list[Check]:
         return checks
     now = compute(assemble(card, preprocessing, read_tensors(path / WEIGHTS), path))
     then = read_tensors(path / GOLDEN)
-    if gone := sorted(then.keys() - now.keys()):
-        return [*checks, Check("network", "differs", f"it no longer gives the same tensors: {', '.join(gone)}")]
-    # What a newer plugin gives besides is not compared with anything.
-    return checks + [_compare(name, now[name], then[name]) for name in sorted(then, reverse=True)]  # p before o
+    # What a later version of the plugin gives beside them has nothing to be compared with.
+    checks += [_compare(name, now[name], then[name]) for name in sorted(then.keys() & now.keys(), key=_order)]
+    missing = ", ".join(sorted(then.keys() - now.keys()))
+    return [*checks, Check("network", "differs", f"it no longer gives {missing}")] if missing else checks
+
+
+def _order(name: str) -> tuple[int, str]:
+    """In the order of the way of an image."""
+    kind = name.partition("/")[0]
+    return list(_STATIONS).index(kind) if kind in _STATIONS else len(_STATIONS), name
 
 
 def _compare(name: str, now: Tensor, then: Tensor) -> Check:
-    station, _, tensor = name.partition("/")
-    station = f"{'preprocessing' if station == 'preprocessed' else 'network'} ({tensor})"
+    kind, _, tensor = name.partition("/")
+    station, tolerance = (
+        f"{_STATIONS.get(kind, kind)} ({tensor})",
+        TOLERANCE if kind != "novelty" else NOVELTY_TOLERANCE,
+    )
     if now.shape != then.shape:
         return Check(station, "differs", f"shape {list(now.shape)}, it was {list(then.shape)}")
     if now.equal(then):
         return Check(station, "bit-equal")
     worst = float((now - then).abs().max())
-    return Check(station, "close" if worst <= TOLERANCE else "differs", f"largest difference {worst:.2g}")
+    return Check(station, "close" if worst <= tolerance else "differs", f"largest difference {worst:.2g}")
 
 
 def save(
@@ -163,9 +183,12 @@ def save(
     training: TrainingRecord | None = None,
     metrics: tuple[Metric, ...] = (),
 ) -> Card:
-    """Write a model folder: weights, golden tensors, and the card last, so that a folder with a card is whole."""
+    """Write a model folder: its tensors, and the card last, so that a folder with a card is whole."""
     path = Path(path)
     path.mkdir(parents=True, exist_ok=True)
+    novelty = loaded.novelty
+    if novelty is None:
+        (path / NOVELTY).unlink(missing_ok=True)  # of an earlier model
     card = Card(
         plugin=plugin,
         task=loaded.model.task.value,
@@ -182,6 +205,8 @@ def save(
         operating_points=loaded.operating_points,
         abstention=loaded.abstention,
         metrics=metrics,
+        novelty=None if novelty is None else novelty.fit,
+        novelty_sha256=None if novelty is None else write_tensors(path / NOVELTY, novelty.tensors()),
     )
     write_card(path, card)
     return card

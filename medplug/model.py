@@ -246,7 +246,10 @@ class Model(ABC):
         """Return the network, on the CPU, with fresh weights; the host seeds, loads and moves it."""
 
     def forward(self, network: nn.Module, batch: Batch) -> Mapping[str, Tensor]:
-        """Run the network: named tensors, each with N first."""
+        """Run the network: named tensors, each with N first.
+
+        One named "features" [N, F] spares the host the call of `Model.features`, when it measures novelty.
+        """
         return {"output": network(batch.image)}
 
     @abstractmethod

@@ -1,4 +1,4 @@
-"""The model folder: `model.json`, `weights.safetensors` and `golden.safetensors`. No pickle, nothing executed."""
+"""The model folder: `model.json`, and tensors as safetensors beside it. No pickle, nothing executed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import msgspec
 
 from .errors import ModelFolderError, PluginError, PreprocessingError
 from .model import InputContract, Labels, Model
+from .novelty import NoveltyFit, NoveltyMeasure, measure_of
 from .preprocessing import Preprocessing, from_plain
 from .result import ModelReference
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 CARD, WEIGHTS, GOLDEN = "model.json", "weights.safetensors", "golden.safetensors"
+NOVELTY = "novelty.safetensors"
 
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -172,6 +174,8 @@ class Card(_Part, frozen=True):
     metrics: tuple[Metric, ...] = ()
     operating_points: tuple[Threshold, ...] = ()
     abstention: Abstention | None = None
+    novelty: NoveltyFit | None = None
+    novelty_sha256: str | None = None
     format: Literal[1] = 1
 
 
@@ -189,6 +193,7 @@ class LoadedModel:
     thresholds: tuple[Threshold, ...] = ()
     operating_points: tuple[Threshold, ...] = ()
     abstention: Abstention | None = None
+    novelty: NoveltyMeasure | None = None
     card: Card | None = None
     path: Path | None = None
 
@@ -296,9 +301,20 @@ def assemble(
         thresholds=card.thresholds,
         operating_points=card.operating_points,
         abstention=card.abstention,
+        novelty=None if path is None else _novelty(card, path),
         card=card,
         path=path,
     )
+
+
+def _novelty(card: Card, path: Path) -> NoveltyMeasure | None:
+    """The measure of novelty beside a card; None in a folder that was written without one."""
+    if card.novelty is None:
+        return None
+    if card.novelty_sha256 is None:
+        raise ModelFolderError(f"{path / CARD} has a novelty and no SHA-256 of {NOVELTY}: it was changed by hand")
+    _check_sha256(path / NOVELTY, card.novelty_sha256)
+    return measure_of(card.novelty, read_tensors(path / NOVELTY), str(path / NOVELTY))
 
 
 def _model_of(card: Card) -> Model:

@@ -25,6 +25,7 @@ RefusalCode = Literal[
     "view",
     "spacing",
     "bits",
+    "novel",  # unlike what the model was trained on, and the session refuses such images
     "not-finite",  # the model's answer is no number
     "failed",  # the model's plugin raised an exception on it
     "near-copy",  # of a generator: whatever was drawn was nearly an image that it was trained on
@@ -128,6 +129,17 @@ class Explanation(_Struct, frozen=True):
     map: NDArray[np.float32]
 
 
+class Novelty(_Struct, frozen=True):
+    """How unlike what the model was trained on the image is: 0 is usual, above `limit` it is `novel`.
+
+    The limit stands in the model folder, as a percentile of validation rows. It is no probability.
+    """
+
+    score: float
+    limit: float
+    novel: bool
+
+
 class ModelReference(_Struct, frozen=True):
     """Which model answered: the plugin's distribution and version, and the weights."""
 
@@ -150,6 +162,7 @@ class Result(_Struct, frozen=True):
     """The answer to one case: a prediction, or why there is none.
 
     `unverified` lists the fields of the input contract that the source did not state and that were admitted.
+    `novelty` is None where the model folder holds no measure of it, and of what was not shown to the network.
     `plan_id` is the SHA-256 of the preprocessing. Arrays stand in files beside the JSON.
     """
 
@@ -158,6 +171,7 @@ class Result(_Struct, frozen=True):
     version: int = msgspec.field(default_factory=lambda: 1)  # a factory, so that it is always written
     unverified: tuple[str, ...] = ()
     explanation: Explanation | None = None
+    novelty: Novelty | None = None
     model: ModelReference | None = None
     plan_id: str | None = None
     provenance: Provenance | None = None

@@ -20,7 +20,7 @@ from .pipeline import Pipeline, as_refusal
 from .plugins import Host, discover
 from .result import Generated, Refused, Rejected, Skipped
 from .selection import EVERYTHING, Selection
-from .session import Answer, Session, check_label, check_takes_images
+from .session import Answer, Session, WhenNovel, check_label, check_takes_images
 from .writers import Writer, builtin
 
 OnAnswer = Callable[[Answer], None]
@@ -30,6 +30,7 @@ OnAnswer = Callable[[Answer], None]
 class Summary:
     """How a run ended: counts of results by kind, and the folder that holds them.
 
+    `novel` counts what is unlike what the model was trained on, refused for it or not; None where it has no measure.
     `notes` are sentences about what was not written and is no error, such as objects for what is no DICOM. `withheld`
     counts the draws of a generator that were near copies of training images, in place of which others were drawn.
     """
@@ -38,6 +39,7 @@ class Summary:
     answered: int
     refused: int
     skipped: int
+    novel: int | None = None
     notes: tuple[str, ...] = ()
     withheld: int = 0
 
@@ -66,6 +68,7 @@ def run(
     method: Method = METHOD,
     device: str = "auto",
     batch_size: int = 16,
+    novel: WhenNovel = "flag",
     overwrite: bool = False,
     select: Selection = EVERYTHING,
     tilt: sources.Tilt = "refuse",
@@ -75,13 +78,14 @@ def run(
     """Answer every case of `source` and write the answers into `output`, one file or folder for each of `write`.
 
     `explanations` and `method` are as in `Session.run`. `abstain` puts the model's abstention in force
-    (`operating.abstaining`). What `select` does not want is skipped. `tilt` says what becomes of a series that is
-    tilted, or has uneven gaps. `on_read` is told how many files are read, of how many.
+    (`operating.abstaining`). `novel` says whether what is unlike what the model was trained on is answered or refused,
+    as in `Session`. What `select` does not want is skipped. `tilt` says what becomes of a series that is tilted, or has
+    uneven gaps. `on_read` is told how many files are read, of how many.
     """
     host = discover()
     if abstain:
         model = abstaining(model if isinstance(model, LoadedModel) else model_folder.load(model))
-    session = Session(model, device, batch_size)
+    session = Session(model, device, batch_size, novel=novel)
     _check_explained(
         _writers(host, write, session.loaded.model.name, session.loaded.model.task),
         session.loaded.model.task,
@@ -197,6 +201,7 @@ def _write(
     if not overwrite and output.is_dir() and any(output.iterdir()):
         raise CallError(f"{output} is not empty; name another folder, or say --overwrite (overwrite=True)")
     counts = {"answered": 0, "refused": 0, "skipped": 0}
+    novel = None if loaded.novelty is None else 0
     problems: list[str] = []
     host.notify("medplug_run_started", model=name, sources=names)
     with ExitStack() as stack:
@@ -215,6 +220,8 @@ def _write(
                 writer.write(answer)
             kind = "refused" if answer.result.refused else "answered" if answer.result.answered else "skipped"
             counts[kind] += 1
+            if novel is not None and answer.result.novelty is not None:
+                novel += answer.result.novelty.novel
             host.notify("medplug_case_done", result=answer.result)
             if on_answer is not None:
                 on_answer(answer)
@@ -224,7 +231,10 @@ def _write(
         cause = next((writer.error for writer in writers if writer.error is not None), None)
         raise WriterError(f"{'; '.join(problems)}. What the other writers made is in {output}") from cause
     return Summary(
-        output, **counts, notes=tuple(dict.fromkeys(note for guarded in writers for note in guarded.writer.notes))
+        output,
+        **counts,
+        novel=novel,
+        notes=tuple(dict.fromkeys(note for guarded in writers for note in guarded.writer.notes)),
     )
 
 

@@ -7,11 +7,12 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from msgspec.structs import replace
@@ -24,12 +25,14 @@ from .errors import CallError, PluginError
 from .explain import METHOD, Method
 from .model import Batch, Generative, Labels, Model, Task
 from .model_folder import LoadedModel
+from .novelty import refusal, vectors_of
 from .operating import operate
 from .pipeline import Pipeline, Prepared, collate, prepare_or_refuse
 from .plan import restore
 from .result import (
     Classification,
     Explanation,
+    Novelty,
     Outcome,
     Prediction,
     Provenance,
@@ -39,7 +42,14 @@ from .result import (
 )
 from .sources.refusal import clean
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 _LOG = logging.getLogger(__name__)
+
+
+WhenNovel = Literal["flag", "refuse"]
+"""What becomes of a case that is unlike what the model was trained on: an answer that says so, or a refusal."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +60,15 @@ class Answer:
     result: Result
 
 
-def load(model: str | Path, device: str = "auto", batch_size: int = 16, workers: int | None = None) -> Session:
+def load(
+    model: str | Path,
+    device: str = "auto",
+    batch_size: int = 16,
+    workers: int | None = None,
+    novel: WhenNovel = "flag",
+) -> Session:
     """Load a model folder into a session; nothing of it changes with the library's version."""
-    return Session(model, device, batch_size, workers)
+    return Session(model, device, batch_size, workers, novel)
 
 
 @dataclass(eq=False)
@@ -78,6 +94,8 @@ class Session:
 
     `model` is a model folder's path, a loaded model, or a `Model` that needs no training. `batch_size` is how many
     cases of equal shape the network gets at once; `workers` threads read and preprocess (default: one a core).
+    `novel` says what becomes of a case that is unlike what the model was trained on: "flag" answers it and says so,
+    "refuse" wants a model folder that holds a measure of novelty, else `CallError`.
     """
 
     def __init__(
@@ -86,14 +104,22 @@ class Session:
         device: str = "auto",
         batch_size: int = 16,
         workers: int | None = None,
+        novel: WhenNovel = "flag",
     ) -> None:
         if batch_size < 1:
             raise CallError(f"a batch of {batch_size} cases: want at least 1")
+        if novel not in get_args(WhenNovel):
+            raise CallError(f"novel={novel!r}: a novel case is flagged or refused, so say 'flag' or 'refuse'")
         if isinstance(model, Model):
             model = model_folder.fresh(model)
         elif not isinstance(model, LoadedModel):
             model = model_folder.load(model)
-        self.loaded = model
+        if novel == "refuse" and model.novelty is None:
+            raise CallError(
+                f"{model.model.name} has no measure of novelty, so no case can be refused for it: train it again, "
+                "with validation rows"
+            )
+        self.loaded, self.novel = model, novel
         self.device = devices.choose(device)
         # A copy where it moves: the loaded model may serve another session.
         network = model.network if self.device.type == "cpu" else copy.deepcopy(model.network)
@@ -267,6 +293,7 @@ class Session:
         batch = collate(prepared, self.device)
         with self._lock, torch.inference_mode():  # an explanation of another thread may have its hooks on the network
             output = devices.forward_in_parts(lambda part: model.forward(self.network, part), batch)
+            novelties = self._novelties(batch, output)
             output = {name: tensor.float().cpu() for name, tensor in output.items()}
             decoded = list(model.decode(output, batch))
         if len(decoded) != len(prepared):
@@ -275,7 +302,7 @@ class Session:
             outcome
             if isinstance(outcome, Refused)
             else operate(outcome, self.loaded.calibration, self.loaded.thresholds, self.loaded.abstention)
-            for outcome in (checked(prediction, model) for prediction in decoded)
+            for outcome in (self._checked(*each) for each in zip(decoded, novelties))
         ]
         maps = self._explanations(batch, outcomes, asked) if asked.explanations else [None] * len(outcomes)
         return [
@@ -283,10 +310,24 @@ class Session:
                 one.case.reference,
                 outcome if isinstance(outcome, Refused) else to_source(outcome, one.grid, asked.probabilities),
                 unverified=self.loaded.contract.unverified(one.case),
-                explanation=None if made is None else replace(made, map=restore(one.grid, made.map[None])[0]),
+                explanation=None
+                if made is None or isinstance(outcome, Refused)
+                else replace(made, map=restore(one.grid, made.map[None])[0]),
+                novelty=novelty,
             )
-            for one, outcome, made in zip(prepared, outcomes, maps, strict=True)
+            for one, outcome, made, novelty in zip(prepared, outcomes, maps, novelties, strict=True)
         ]
+
+    def _novelties(self, batch: Batch, output: Mapping[str, Tensor]) -> Sequence[Novelty | None]:
+        measure = self.loaded.novelty
+        if measure is None:
+            return [None] * len(batch)
+        return measure.judge(vectors_of(self.loaded.model, self.network, batch, output))
+
+    def _checked(self, prediction: Prediction, novelty: Novelty | None) -> Prediction | Refused:
+        if self.novel == "refuse" and novelty is not None and novelty.novel:
+            return refusal(novelty)
+        return checked(prediction, self.loaded.model)
 
     def _explanations(
         self, batch: Batch, outcomes: Sequence[Prediction | Refused], wished: _Asked
@@ -307,12 +348,14 @@ class Session:
         outcome: Outcome,
         unverified: tuple[str, ...] = (),
         explanation: Explanation | None = None,
+        novelty: Novelty | None = None,
     ) -> Result:
         return Result(
             case=reference,
             prediction=outcome,
             unverified=unverified,
             explanation=explanation,
+            novelty=novelty,
             model=self.loaded.reference,
             plan_id=self.loaded.preprocessing.plan_id,
             provenance=self.provenance,

@@ -19,7 +19,7 @@ FLOORS = {
     1: "geometry geometry_steps preprocessing augmentation padding tone plan model selection nodes lesions",
     2: "hookspecs installed plugin_contract plugins sources",
     3: "model_folder pipeline batching devices golden operating explain generating decoded session dataset figures "
-    "operating_figures comparison_figures",
+    "operating_figures comparison_figures novelty",
     4: "writers running training evaluation pacs planting",
     5: "__init__ demo bench",  # medplug itself, whose public names reach all of the above
     6: "cli",

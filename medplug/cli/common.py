@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from ..model_folder import Card
+from ..novelty import NoveltyFit
 from ..result import Anomaly, Classification, Generated, Refused, Regression, Result, Segmentation, Skipped
 
 
@@ -102,7 +103,15 @@ def describe(result: Result) -> str:
         return f"refused ({prediction.code}): {prediction.reason}"
     if isinstance(prediction, Skipped):
         return f"skipped: {prediction.reason}"
-    return _answer(prediction) + (f"  [unverified: {', '.join(result.unverified)}]" if result.unverified else "")
+    unverified = f"  [unverified: {', '.join(result.unverified)}]" if result.unverified else ""
+    return _answer(prediction) + unverified + _unlike(result)
+
+
+def _unlike(result: Result) -> str:
+    novelty = result.novelty
+    if novelty is None or not novelty.novel:
+        return ""
+    return f"  [unlike what the model was trained on: novelty {novelty.score:.3g}, limit {novelty.limit:.3g}]"
 
 
 def _answer(prediction: Any) -> str:
@@ -128,7 +137,8 @@ def _answer(prediction: Any) -> str:
 
 def colour(result: Result) -> str | None:
     """Return the colour in which a result is printed."""
-    return "yellow" if result.refused else None if result.answered else "bright_black"
+    novel = result.novelty is not None and result.novelty.novel
+    return "yellow" if result.refused or novel else None if result.answered else "bright_black"
 
 
 def table(*columns: str, title: str | None = None) -> Table:
@@ -158,3 +168,14 @@ def describe_thresholds(card: Card) -> list[str]:
     if more:
         lines.append(f"{more} more operating points are stored: see `medplug operate`")
     return lines
+
+
+def describe_novelty(fit: NoveltyFit) -> str:
+    """Say from where on a case is novel, and by which rows."""
+    return f"limit {fit.limit:.3g} ({ordinal(fit.percentile)} percentile of {fit.rows} {fit.split} rows)"
+
+
+def ordinal(number: float) -> str:
+    """Return 96th for 96, and 97.5th for 97.5."""
+    last = int(number) % 10 if number == int(number) and int(number) % 100 not in (11, 12, 13) else 0
+    return f"{number:g}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(last, 'th') }"

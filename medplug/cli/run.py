@@ -55,6 +55,9 @@ if TYPE_CHECKING:
     show_default=True,
     help="What becomes of a series whose slices are tilted, or at uneven distances.",
 )
+@click.option(
+    "--refuse-novel", is_flag=True, help="Refuse what is unlike what the model was trained on, instead of marking it."
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be analysed, and read no pixel.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=16, show_default=True)
 @device_option
@@ -73,6 +76,7 @@ def command(
     method: Method | None,
     selected: tuple[str, ...],
     tilt: Tilt,
+    refuse_novel: bool,
     dry_run: bool,
     batch_size: int,
     device: str,
@@ -128,6 +132,7 @@ def command(
             method=method or METHOD,
             device=device,
             batch_size=batch_size,
+            novel="refuse" if refuse_novel else "flag",
             overwrite=overwrite,
             select=select,
             tilt=tilt,
@@ -139,6 +144,9 @@ def command(
         f"written to {summary.output}",
         markup=False,
     )
+    if summary.novel is not None:
+        seen = summary.answered + summary.refused
+        err.print(f"{summary.novel} of {seen} unlike what the model was trained on", markup=False)
     for note in summary.notes:
         err.print(note, markup=False)
     ctx.exit(1 if summary.refused else 0)

@@ -9,7 +9,7 @@ import msgspec
 
 from ..model import Constraint, Span
 from ..model_folder import Card
-from .common import json_option, out, print_json, table
+from .common import describe_novelty, json_option, out, print_json, table
 from .operating_tables import print_points
 
 
@@ -63,6 +63,11 @@ def command(model: Path, as_card: bool, as_json: bool) -> None:
         rows.add_row(
             "calibration",
             f"temperature {calibration.temperature:.3f}, fitted on {calibration.rows} {calibration.split} rows",
+        )
+    if card.novelty is not None:
+        fit = card.novelty
+        rows.add_row(
+            "novelty", f"{describe_novelty(fit)}, compared with {fit.trained_rows} train rows by {', '.join(fit.parts)}"
         )
     out.print(rows)
     if card.thresholds or card.operating_points or card.abstention is not None:

@@ -10,7 +10,7 @@ import click
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from .columns import comma, data_options, settings, take
-from .common import describe_thresholds, device_option, err, output_option, overwrite_option
+from .common import describe_novelty, describe_thresholds, device_option, err, output_option, overwrite_option
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -113,5 +113,7 @@ def command(ctx: click.Context, /, plugin: str, data: str, output: Path, **argum
     click.echo(f"{trained.path}: {record.steps} steps, stopped: {record.stopped}, best at step {record.best_step}")
     for line in describe_thresholds(trained.card):
         click.echo(line)
+    if trained.card.novelty is not None:
+        click.echo(f"novelty: {describe_novelty(trained.card.novelty)}")
     err.print(f"report: {report}")
     ctx.exit(130 if record.stopped == "interrupted" else 0)

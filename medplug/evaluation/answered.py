@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,8 @@ class Answered:
 
     `numbers` [N, K] holds for each row the probability of each of `names`, an anomaly's score, the value of each of
     `names`, or for each of `names` the pixels of the overlap, of the answer and of the reference mask (NaN where the
-    row has none). `rows` [N] are the dataset's rows; `refused` are the results of the others.
+    row has none). `rows` [N] are the dataset's rows; `refused` are the results of the others. `novel` [N] says which
+    are unlike what the model was trained on, and is empty where the model has no measure of it.
     """
 
     numbers: NDArray[np.float64]
@@ -35,6 +36,7 @@ class Answered:
     sources: tuple[str, ...]
     names: tuple[str, ...]
     refused: tuple[Result, ...] = ()
+    novel: NDArray[np.bool_] = field(default_factory=lambda: np.empty(0, dtype=np.bool_))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -47,6 +49,7 @@ def answer(session: Session, dataset: Dataset, progress: Progress | None = None)
     rows: list[int] = []
     sources: list[str] = []
     refused: list[Result] = []
+    novel: list[bool] = []
     for row, answered in enumerate(session.answer(dataset.cases)):
         if not answered.result.answered:
             refused.append(answered.result)
@@ -55,6 +58,8 @@ def answer(session: Session, dataset: Dataset, progress: Progress | None = None)
             numbers.append(_numbers(answered.result.prediction, answered.case, names))
             rows.append(row)
             sources.append(answered.result.case.source)
+            if answered.result.novelty is not None:
+                novel.append(answered.result.novelty.novel)
         if progress is not None:
             progress(row + 1, len(dataset.cases))
     return Answered(
@@ -63,6 +68,7 @@ def answer(session: Session, dataset: Dataset, progress: Progress | None = None)
         sources=tuple(sources),
         names=names,
         refused=tuple(refused),
+        novel=np.array(novel, dtype=np.bool_),
     )
 
 

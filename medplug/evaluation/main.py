@@ -29,6 +29,7 @@ from .generation_figures import generator_figures
 from .looks import watched
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
+from .novelty_figures import novel_share
 from .operating_fit import fit_operating
 from .probing import Evaluated, Probed, probe, truth_of
 from .questions import questions
@@ -62,8 +63,8 @@ def evaluate(
     throughout. `features` names the classifier in whose features `samples` images of a generator are compared with real
     ones. `subgroups` names columns by whose values there are figures too, brightness and sharpness without any;
     `probes` trains trivial models on the train rows, to compare with. `prevalence` says, by label, for which prevalence
-    predictive values are told. The figures' names stand in
-    `classification_tally`, `measurement_tally` and `generation_figures`. Raises `CallError`.
+    predictive values are told. The figures' names stand in `classification_tally`, `measurement_tally`,
+    `novelty_figures` and `generation_figures`. Raises `CallError`.
     """
     if resamples < 0:
         raise CallError(f"{resamples} resamples: want 0 (no intervals) or more")
@@ -86,6 +87,8 @@ def evaluate(
     answered, tally = tally_of(session.loaded, answered, rows, dataset)
     cluster = np.arange(len(answered)) if rows.patients is None else _numbered(rows.patients[answered.rows])
     found = estimate(tally.statistics, cluster, resamples, seed)
+    if len(answered.novel) and session.novel == "flag":  # of what is refused for it, the notes tell
+        found |= estimate(novel_share(answered.novel), cluster, resamples, seed)
     loaded = session.loaded
     asked = questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded))
     drifts, predictive = drift(loaded, asked, cluster, prevalence or {}, resamples, seed)

@@ -44,6 +44,8 @@ def load_models(config: ListenConfig) -> list[tuple[ModelChoice, LoadedModel]]:
             running.preview(model, [], write=choice.write, explanations=choice.explain)
         except CallError as error:
             raise CallError(f"models[{number}].write: {error}") from None
+        if choice.refuse_novel and model.novelty is None:
+            raise CallError(f"models[{number}].refuse_novel: {choice.path} has no measure of novelty; train it again")
         try:
             devices.choose(choice.device)
         except CallError as error:
@@ -143,6 +145,7 @@ class Answering:
                     write=choice.write,
                     explanations=choice.explain,
                     device=choice.device,
+                    novel="refuse" if choice.refuse_novel else "flag",
                     select=choice.select,
                     on_answer=look,
                 )

@@ -24,11 +24,15 @@ class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class ModelChoice(_Part, frozen=True):
-    """A model folder that answers studies: `select` says which of their cases, `write` which DICOM comes of it."""
+    """A model folder that answers studies: `select` says which of their cases, `write` which DICOM comes of it.
+
+    With `refuse_novel`, what is unlike what the model was trained on is refused.
+    """
 
     path: Path
     write: tuple[str, ...]
     explain: bool = False
+    refuse_novel: bool = False
     select: Selection = EVERYTHING
     device: str = "auto"
 

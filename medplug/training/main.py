@@ -21,11 +21,12 @@ from ..case import CaseReference
 from ..dataset import DataOptions, load
 from ..errors import CallError, PluginError, TrainingError
 from ..evaluation.coverage import checked_coverage
+from ..evaluation.novelty_fit import fit_novelty
 from ..evaluation.operating_fit import fit_operating
 from ..evaluation.operating_points import aim_of
 from ..figures import HistoryPoint
 from ..model import Task, Trainable
-from ..model_folder import CARD, GOLDEN, WEIGHTS, Card, LoadedModel, TrainingRecord
+from ..model_folder import CARD, GOLDEN, NOVELTY, WEIGHTS, Card, LoadedModel, TrainingRecord
 from ..preprocessing import from_plain
 from ..result import Rejected
 from . import checkpoint
@@ -138,7 +139,7 @@ def _output(output: Path, resume: bool, overwrite: bool) -> State | None:
 
 def _clear(output: Path) -> None:
     """Take an older model away, its card first: what has no card is no model."""
-    for name in (CARD, WEIGHTS, GOLDEN, HISTORY):
+    for name in (CARD, WEIGHTS, GOLDEN, NOVELTY, HISTORY):
         (output / name).unlink(missing_ok=True)
     shutil.rmtree(output / FOLDER, ignore_errors=True)
 
@@ -196,7 +197,7 @@ def _finish(
     progress: Report,
     choose: Callable[..., LoadedModel],
 ) -> Trained:
-    """Fit the operating points of the best weights and write the model folder."""
+    """Fit the operating points and the novelty of the best weights, and write the model folder."""
     fitted, loop = trainer.fitted, trainer.loop
     notes = [*fitted.notes, *trainer.notes]
     step, weights = trainer.weights()
@@ -206,8 +207,10 @@ def _finish(
     if len(fitted.validation):
         progress(TrainingProgress("operating points", loop.step, loop.steps))
         loaded = choose(loaded, fitted.validation, str(trainer.device), normal=fitted.normal, say=notes.append)
+        progress(TrainingProgress("novelty", loop.step, loop.steps))
+        loaded = fit_novelty(loaded, fitted.train, fitted.validation, str(trainer.device), say=notes.append)
     else:
-        notes.append("no validation rows: the last weights are kept, without calibration or thresholds")
+        notes.append("no validation rows: the last weights are kept, without calibration, thresholds or novelty")
     progress(TrainingProgress("saving", loop.step, loop.steps))
     failed = [Rejected(CaseReference(source=source), refused) for source, refused in trainer.feed.failed.items()]
     if failed:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-Phase = Literal["reading", "looking for duplicates", "fitting", "training", "validating", "operating points", "saving"]
+Phase = Literal[
+    "reading", "looking for duplicates", "fitting", "training", "validating", "operating points", "novelty", "saving"
+]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..case import Case, Image
 from ..model_folder import LoadedModel, Threshold
 from ..operating import ANOMALOUS
-from ..result import Anomaly, Classification, Explanation, Regression, Result, Segmentation
+from ..result import Anomaly, Classification, Explanation, Novelty, Regression, Result, Segmentation
 from .html_page import number, percent
 from .pictures import LABEL_COLOURS, Shown, grey, heat, middle_slice, outlines, try_show
 
@@ -48,6 +48,7 @@ class CaseView:
     detail: str
     facts: str
     unverified: tuple[str, ...]
+    novelty: Novelty | None = None
     bars: tuple[Bar, ...] = ()
     values: tuple[tuple[str, str], ...] = ()
     shown: Shown | str | None = None
@@ -88,6 +89,7 @@ def view(number_: int, case: Case | None, result: Result, loaded: LoadedModel, p
         detail=detail,
         facts="" if image is None else facts(image),
         unverified=result.unverified,
+        novelty=result.novelty,
         bars=bars,
         values=values,
         shown=shown,

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..model import InputContract, Labels, Task
 from ..model_folder import Calibration, Card, LoadedModel, Metric, Threshold, TrainingRecord
+from ..novelty import NoveltyFit
 from ..preprocessing import Preprocessing, to_plain
 from ..result import Provenance
 from .html_page import Section, count, fill, number
@@ -43,6 +44,7 @@ def model_sections(loaded: LoadedModel, provenance: Provenance | None = None) ->
         card.metrics if card else (),
         card.training if card else None,
         card.options if card else {},
+        None if loaded.novelty is None else loaded.novelty.fit,
     )
 
 
@@ -65,6 +67,7 @@ def card_sections(card: Card, preprocessing: Preprocessing) -> tuple[Section, ..
         card.metrics,
         card.training,
         card.options,
+        card.novelty,
     )
 
 
@@ -79,6 +82,7 @@ def _sections(
     metrics: tuple[Metric, ...],
     training: TrainingRecord | None,
     options: dict[str, Any],
+    novelty: NoveltyFit | None,
 ) -> tuple[Section, ...]:
     body = fill(
         "model.html",
@@ -91,6 +95,7 @@ def _sections(
         choices=_CHOICES,
         calibration=calibration,
         metrics=metrics,
+        novelty=novelty,
         training=_training(training) if training else [],
         options=[(name, json.dumps(value, ensure_ascii=False)) for name, value in options.items()],
     )

@@ -50,6 +50,7 @@ class RunSections:
         self._refused: list[tuple[str, str, str]] = []
         self._skipped: list[tuple[str, str]] = []
         self._unverified: Counter[str] = Counter()
+        self._novel = 0
         self._tiles: list[Picture.Image] = []
         self._samples: list[_Sample] = []
         self._weight = 0
@@ -60,6 +61,7 @@ class RunSections:
         result = answer.result
         self._provenance = self._provenance or result.provenance
         outcome = result.prediction
+        self._novel += result.novelty is not None and result.novelty.novel
         if isinstance(outcome, Refused):
             self._counts["refused"] += 1
             if len(self._refused) < ROWS:
@@ -143,6 +145,9 @@ class RunSections:
             plots=plots,
             unverified=sorted(self._unverified.items()),
             answered=answered,
+            seen=answered + self._counts["refused"],
+            novel=self._novel,
+            novelty=None if self._loaded.novelty is None else self._loaded.novelty.fit,
         )
         return Section("Summary", body)
 
@@ -160,7 +165,13 @@ class RunSections:
             body = fill("cases.html", views=self._views, thresholds=thresholds, inferno=INFERNO)
             made.append(Section("Cases", body, lead))
         if answered > len(self._views):
-            made.append(Section("All answers", fill("answers.html", lines=self._lines), self._first(len(self._lines))))
+            made.append(
+                Section(
+                    "All answers",
+                    fill("answers.html", lines=self._lines, novelty=self._loaded.novelty is not None),
+                    self._first(len(self._lines)),
+                )
+            )
         return made
 
     def _first(self, shown: int) -> str:

@@ -26,7 +26,10 @@ class Findings:
     segmentation: WrittenSegmentation | None = None
 
     def groups(self) -> list[Any]:
-        """Return the groups, in the order of the model's labels."""
+        """Return the groups, in the order of the model's labels, and how unlike the model's training rows it is."""
+        return [*self._answered(), *self._novelty()]
+
+    def _answered(self) -> list[Any]:
         prediction = self.result.prediction
         if isinstance(prediction, Classification):
             return [self._probability(prediction, label) for label in prediction.probabilities]
@@ -36,6 +39,18 @@ class Findings:
             return [self._number(name, value) for name, value in prediction.values.items()]
         assert isinstance(prediction, Segmentation)
         return [self._outlined(prediction, number) for number in range(1, len(prediction.labels) + 1)]
+
+    def _novelty(self) -> list[Any]:
+        novelty = self.result.novelty
+        if novelty is None:
+            return []
+        unit = concept("1", "UCUM", "no units")
+        measured = [
+            self._measurement(private(name, "novelty"), value, unit)
+            for name, value in (("novelty", novelty.score), ("novelty limit", novelty.limit))
+        ]
+        kind = private("unlike what the model was trained on", "novelty")
+        return [self._group("novelty", kind, measured, novelty.novel)]
 
     def _probability(self, prediction: Classification, label: str) -> Any:
         from pydicom.sr.codedict import codes

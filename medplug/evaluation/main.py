@@ -227,6 +227,7 @@ def _part(answered: Answered, here: NDArray[np.intp]) -> Answered:
         numbers=answered.numbers[here],
         rows=answered.rows[here],
         sources=tuple(answered.sources[row] for row in here),
+        novel=answered.novel[here] if len(answered.novel) else answered.novel,
     )
 
 

@@ -1,22 +1,46 @@
-"""Fréchet distances of generators whose quality is known, in features that are the pixels themselves."""
+"""Figures of generators whose quality is known, in features that are the pixels themselves."""
 
+import base64
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image as Picture
 from torch import nn
 
 import medplug
 from medplug.case import Case, CaseReference
 from medplug.dataset import Dataset
 from medplug.errors import CallError
-from medplug.evaluation import evaluate, frechet
-from medplug.evaluation.generation_figures import DISTANCE, GAUSSIAN, RATIO, REAL
+from medplug.evaluation import evaluate, frechet, learned_from_samples
+from medplug.evaluation.feature_spaces import CLASSIFIER, PIXELS, RADIOMICS
+from medplug.evaluation.generation_figures import (
+    AUC,
+    COPIES,
+    DISTANCE,
+    GAIN,
+    PCA,
+    PCA_AUC,
+    PRECISION,
+    RATIO,
+    REAL,
+    REAL_AUC,
+    REAL_COPIES,
+    RECALL,
+    WITHIN,
+)
 from medplug.model import NO_LABELS, Labels
 from medplug.model_folder import fresh
 from medplug.plugins import discover
 from medplug.sources import from_array
+
+torch.set_num_threads(1)
+
+
+def of(found, name, whose="", space=CLASSIFIER):
+    return found.figure(name, f"{space}, {whose}" if whose else space).value
 
 
 class Repeats(medplug.Generative):
@@ -103,8 +127,8 @@ def test_a_generator_of_the_very_images_lies_at_no_distance():
 
     found = evaluate(Repeats(image[None]), data, features=fresh(Pixels()), device="cpu")
 
-    assert found.figure(DISTANCE).value == pytest.approx(0, abs=1e-6)
-    assert found.figure(REAL).value == pytest.approx(0, abs=1e-6)
+    assert of(found, DISTANCE) == pytest.approx(0, abs=1e-6)
+    assert of(found, DISTANCE, REAL) == pytest.approx(0, abs=1e-6)
     assert (found.task, found.rows, found.refused) == ("generation", 10, 0)
 
 
@@ -114,7 +138,7 @@ def test_an_image_that_is_too_bright_lies_as_far_as_its_brightness():
 
     found = evaluate(Repeats(image[None], gain=2.0), data, features=fresh(Pixels()), device="cpu")
 
-    assert found.figure(DISTANCE).value == pytest.approx(64 * 0.2**2, abs=1e-5)
+    assert of(found, DISTANCE) == pytest.approx(64 * 0.2**2, abs=1e-5)
 
 
 def test_real_images_are_reduced_to_the_generators_own_grid_before_they_are_compared():
@@ -124,7 +148,7 @@ def test_real_images_are_reduced_to_the_generators_own_grid_before_they_are_comp
     at_once = evaluate(Repeats(small), dataset_of(small, split(20, 20)), features=fresh(Pixels()), device="cpu")
     reduced = evaluate(Repeats(small), dataset_of(large, split(20, 20)), features=fresh(Pixels()), device="cpu")
 
-    assert at_once.figure(DISTANCE).value == pytest.approx(reduced.figure(DISTANCE).value, rel=0.2)
+    assert of(at_once, DISTANCE) == pytest.approx(of(reduced, DISTANCE), rel=0.2)
 
 
 def test_the_distance_is_that_of_the_pixels_and_stands_beside_a_gaussians():
@@ -135,13 +159,109 @@ def test_the_distance_is_that_of_the_pixels_and_stands_beside_a_gaussians():
     poor = evaluate(Repeats(images[:200], gain=1.4), data, features=fresh(Pixels()), device="cpu", samples=300)
 
     train, test = (part.reshape(200, 64) / 255 for part in (images[:200], images[200:]))
-    assert good.figure(REAL).value == pytest.approx(frechet.distance(frechet.fit(train), frechet.fit(test)), rel=1e-3)
-    assert good.figure(DISTANCE).value < 2 * good.figure(REAL).value
-    assert poor.figure(DISTANCE).value > 5 * good.figure(DISTANCE).value
-    assert good.figure(GAUSSIAN).value == poor.figure(GAUSSIAN).value
-    ratio = good.figure(DISTANCE).value / good.figure(GAUSSIAN).value
-    assert good.figure(RATIO).value == pytest.approx(ratio)
+    assert of(good, DISTANCE, REAL) == pytest.approx(frechet.distance(frechet.fit(train), frechet.fit(test)), rel=0.05)
+    assert of(good, RATIO) == pytest.approx(of(good, DISTANCE) / of(good, DISTANCE, REAL))
+    assert 0.5 < of(good, RATIO) < 2
+    assert of(poor, DISTANCE) > 5 * of(good, DISTANCE)
+    assert of(poor, WITHIN) > 5 * of(good, WITHIN)
+    assert of(good, DISTANCE, PCA) == of(poor, DISTANCE, PCA)
     assert "300 generated images against 200 test rows, on the generator's own grid" in good.notes
+
+
+def test_a_generator_that_repeats_one_half_is_precise_and_recalls_the_half():
+    images = pictures(200)
+    left = images[:100][images[:100, 0, 0] > 100]
+
+    found = evaluate(
+        Repeats(left), dataset_of(images, split(100, 100)), features=fresh(Pixels()), device="cpu", samples=100
+    )
+
+    share = (images[100:, 0, 0] > 100).mean()
+    assert of(found, PRECISION) > 0.9
+    assert of(found, RECALL) == pytest.approx(share, abs=0.1)
+    assert of(found, RECALL, REAL) > 0.9
+    recall = found.figure(RECALL, CLASSIFIER)
+    assert recall.low < recall.value < recall.high
+
+
+def test_images_that_were_trained_on_are_near_copies_and_stand_beside_their_source():
+    images = pictures(120)
+    data = dataset_of(images, split(60, 60))
+
+    copied = evaluate(Repeats(images[:60]), data, features=fresh(Pixels()), device="cpu", samples=40)
+    new = evaluate(Repeats(pictures(60, seed=8)), data, features=fresh(Pixels()), device="cpu", samples=40)
+
+    assert copied.figure(COPIES).value == 1
+    assert new.figure(COPIES).value == new.figure(REAL_COPIES).value == 0
+    assert [one.distance for one in new.neighbours] == sorted(one.distance for one in new.neighbours)
+    assert new.neighbours[0].distance > 0.5
+    first = copied.neighbours[0]
+    assert first.distance == pytest.approx(0, abs=1e-6)
+    with Picture.open(io.BytesIO(base64.b64decode(first.picture.partition(",")[2]))) as picture:
+        source = int(first.source.removeprefix("row "))
+        assert np.array_equal(np.asarray(picture), images[source])
+
+
+def test_what_labelled_images_teach_is_told_beside_a_pca_generators_and_real_ones(monkeypatch):
+    monkeypatch.setattr(learned_from_samples, "_FEW_STEPS", 10)
+    monkeypatch.setattr(learned_from_samples, "DRAWS", 1)
+    images = pictures(400)
+    labels = (images[:, 0, 0] > 100).astype(np.int64)
+    data = dataclasses.replace(
+        dataset_of(images, split(200, 200)), targets=labels, labels=Labels(names=("right", "left"))
+    )
+
+    class Labelled(Repeats):
+        conditional = True
+
+        def sample(self, network, count, generator, label=None):
+            chosen = torch.randint(200, (count,), generator=generator)
+            return {"image": self.images[chosen, None], "label": torch.tensor(self.told)[chosen]}
+
+        def decode(self, output, batch):
+            names = ("right", "left")
+            return [
+                medplug.Generated(image=image, seed=0, index=0, label=names[int(number)])
+                for image, number in zip(output["image"].numpy(), output["label"])
+            ]
+
+    honest, lying = Labelled(images), Labelled(images)
+    honest.told, lying.told = labels, 1 - labels
+    for one in (honest, lying):
+        one.labels = data.labels
+
+    right, wrong = (evaluate(one, data, features=fresh(Pixels()), device="cpu", samples=150) for one in (honest, lying))
+
+    assert right.figure(AUC).value > 0.95
+    assert wrong.figure(AUC).value < 0.05
+    assert right.figure(REAL_AUC).value > 0.95 < right.figure(PCA_AUC).value + 0.05
+    assert wrong.figure(GAIN).value <= 0
+    assert any(note.startswith(f"no {GAIN}") for note in wrong.notes)
+
+
+def test_without_labels_nothing_is_learned_and_it_is_said():
+    images = pictures(40)
+
+    found = evaluate(Repeats(images), dataset_of(images, split(20, 20)), features=fresh(Pixels()), device="cpu")
+
+    assert {figure.name for figure in found.figures if figure.label is None} == {COPIES, REAL_COPIES}
+    assert any("no classifier learns from the generated images" in note for note in found.notes)
+
+
+def test_rows_that_were_trained_on_are_compared_by_halves():
+    images = pictures(80)
+
+    found = evaluate(
+        Repeats(pictures(80, 4)),
+        dataset_of(images, split(80, 0)),
+        features=fresh(Pixels()),
+        device="cpu",
+        split="train",
+    )
+
+    assert found.rows == 40
+    assert found.figure(REAL_COPIES).value == 0
+    assert found.figure(COPIES).value == 0
 
 
 def test_the_seed_decides_the_images():
@@ -153,7 +273,7 @@ def test_the_seed_decides_the_images():
     )
 
     assert one == same
-    assert one.figure(DISTANCE) != other.figure(DISTANCE)
+    assert of(one, DISTANCE) != of(other, DISTANCE)
 
 
 def test_rows_that_the_generator_would_not_take_are_counted_and_not_compared():
@@ -215,7 +335,7 @@ def test_the_gan_is_compared_in_the_features_of_the_cnn():
         progress=lambda row, of: done.append((row, of)),
     )
 
-    assert [figure.name for figure in found.figures] == [DISTANCE, GAUSSIAN, REAL, RATIO]
-    assert all(figure.value > 0 for figure in found.figures)
+    assert {figure.label for figure in found.figures} >= {CLASSIFIER, RADIOMICS, PIXELS, f"{RADIOMICS}, {PCA}"}
+    assert all(of(found, DISTANCE, space=space) > 0 for space in (CLASSIFIER, RADIOMICS, PIXELS))
     assert done == [(index, 12) for index in range(1, 13)]
     assert any("in the features of cnn" in note for note in found.notes)

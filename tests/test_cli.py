@@ -1,6 +1,7 @@
 """The command line as a shell sees it: exit codes, one line a file, errors that name the way out."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -192,3 +193,33 @@ def test_show_prints_the_card_and_its_json(model, tmp_path):
     assert "modality CR or DX; where absent: admit" in shown.stdout
     assert [line for line in shown.stdout.splitlines() if line != line.rstrip()] == []
     assert json.loads(plain.stdout)["labels"]["names"] == ["normal", "pneumonia"]
+
+
+def test_novelty_is_said_after_training_in_the_card_and_of_each_case(tmp_path):
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 120, (160, 12, 12))
+    labels = np.arange(160) % 2
+    images[labels == 1, :, 6:] += 80
+    rows = {"train": slice(0, 80), "val": slice(80, 140), "test": slice(140, 160)}
+    arrays = {f"{split}_images": images[some].astype(np.uint8) for split, some in rows.items()}
+    arrays |= {f"{split}_labels": labels[some, None] for split, some in rows.items()}
+    np.savez(tmp_path / "data.npz", **arrays)
+    stripes = (np.indices((12, 12))[0] % 2 * 255).astype(np.uint8)
+    Picture.fromarray(stripes).save(tmp_path / "stripes.png")
+    small = ("--set", "width=8", "--set", "depth=1,1", "--device", "cpu")
+
+    trained = medplug_command("train", "cnn", "data.npz", "-o", "m", "--steps", 8, *small, cwd=tmp_path)
+    shown = medplug_command("show", "m", cwd=tmp_path)
+    marked = medplug_command("run", "m", "stripes.png", "-o", "out", "--device", "cpu", cwd=tmp_path)
+    refused = medplug_command("run", "m", "stripes.png", "-o", "r", "--refuse-novel", "--device", "cpu", cwd=tmp_path)
+
+    assert trained.returncode == 0, trained.stderr
+    limit = re.search(r"^novelty: limit (.*) \(96th percentile of 60 val rows\)$", trained.stdout, re.MULTILINE)[1]
+    assert f"limit {limit} (96th percentile of 60 val rows), compared with 80 train rows by features" in shown.stdout
+    assert marked.returncode == 0
+    assert "[unlike what the model was trained on: novelty" in marked.stdout
+    assert "1 of 1 unlike what the model was trained on" in marked.stderr
+    assert refused.returncode == 1
+    assert "stripes.png: refused (novel): unlike what the model was trained on" in refused.stdout
+    [line] = (tmp_path / "r" / "results.jsonl").read_text().splitlines()
+    assert json.loads(line)["novelty"]["novel"] is True

@@ -114,7 +114,7 @@ def fit_gaussian(vectors: Floats, classes: NDArray[np.int64], rank: int, *, scal
     floor = max(float(variances[0]) * 1e-9, 1e-12)
     arrays = {"means": means, "scale": scale, "basis": basis, "variances": variances.clip(floor)}
     numbers = [1 / max(outside, floor) if rest and outside else 0.0, 0.0, 1.0]
-    tensors = {name: torch.from_numpy(np.ascontiguousarray(array)).float() for name, array in arrays.items()}
+    tensors = {name: torch.from_numpy(array.copy()).float() for name, array in arrays.items()}
     return gaussian_of({**tensors, "numbers": torch.tensor(numbers, dtype=torch.float64)})  # as a folder gives it back
 
 

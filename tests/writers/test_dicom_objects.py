@@ -1,6 +1,9 @@
 """Results as DICOM objects: valid, beside their study, and saying what the result says."""
 
+import dataclasses
+
 import highdicom as hd
+import msgspec
 import numpy as np
 import pytest
 from pydicom import dcmread
@@ -10,6 +13,7 @@ from writers.studies import SOURCES, TASKS, answered, complaints, source_and_mod
 import medplug
 from medplug.model import Code
 from medplug.model_folder import Abstention, Threshold
+from medplug.result import Novelty
 
 EVERY = [(source, task) for source in SOURCES for task in TASKS if task != "regression"] + [("ct", "regression")]
 KINDS = {
@@ -188,6 +192,25 @@ def test_a_report_gives_each_label_its_code_probability_verdict_and_frame(tmp_pa
     said = [item.TextValue for item in texts(report)]
     assert f"preprocessing: {session.loaded.preprocessing.plan_id}" in said
     assert "weights SHA-256: none stored" in said
+
+
+@pytest.mark.parametrize(("score", "verdict"), [(4.25, "Present"), (1.5, "Absent")])
+def test_a_report_says_whether_the_image_is_unlike_what_the_model_was_trained_on(tmp_path, score, verdict):
+    session = medplug.Session(studies.Sides(), device="cpu")
+    [answer] = session.answers(str(studies.ct(tmp_path)))
+    novelty = Novelty(score=score, limit=2.75, novel=score > 2.75)
+    answer = dataclasses.replace(answer, result=msgspec.structs.replace(answer.result, novelty=novelty))
+
+    [file] = written(tmp_path / "out", session, [answer])["dicom-sr"]
+
+    assert complaints(file) == []
+    *_, group = hd.sr.srread(file).content.get_image_measurement_groups()
+    [said] = group.get_qualitative_evaluations()
+    assert (said.name.meaning, said.value.meaning) == ("unlike what the model was trained on", verdict)
+    assert [(one.name.meaning, one.value) for one in group.get_measurements()] == [
+        ("novelty", score),
+        ("novelty limit", 2.75),
+    ]
 
 
 def texts(dataset):

@@ -192,3 +192,17 @@ def test_show_prints_the_card_and_its_json(model, tmp_path):
     assert "modality CR or DX; where absent: admit" in shown.stdout
     assert [line for line in shown.stdout.splitlines() if line != line.rstrip()] == []
     assert json.loads(plain.stdout)["labels"]["names"] == ["normal", "pneumonia"]
+
+
+def test_a_table_whose_reader_goes_away_is_no_failure(model, tmp_path):
+    command = f'"{sys.executable}" -P -c "from medplug.cli import main; main()" show "{model}"'
+
+    ran = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} | true"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert (ran.returncode, ran.stderr) == (0, "")

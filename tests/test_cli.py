@@ -223,3 +223,17 @@ def test_novelty_is_said_after_training_in_the_card_and_of_each_case(tmp_path):
     assert "stripes.png: refused (novel): unlike what the model was trained on" in refused.stdout
     [line] = (tmp_path / "r" / "results.jsonl").read_text().splitlines()
     assert json.loads(line)["novelty"]["novel"] is True
+
+
+def test_a_table_whose_reader_goes_away_is_no_failure(model, tmp_path):
+    command = f'"{sys.executable}" -P -c "from medplug.cli import main; main()" show "{model}"'
+
+    ran = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", f"{command} | true"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+    assert (ran.returncode, ran.stderr) == (0, "")

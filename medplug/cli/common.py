@@ -29,8 +29,11 @@ class _Results(Console):
             return
         with self.capture() as captured:
             super().print(*objects, **options)
-        self.file.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
-        self.file.flush()
+        try:
+            self.file.write("\n".join(line.rstrip() for line in captured.get().split("\n")))
+            self.file.flush()
+        except BrokenPipeError:
+            _unheard()
 
 
 # No markup: what is printed holds file names and plugins' own words, in which [brackets] are only brackets.
@@ -84,7 +87,12 @@ def say(text: str, colour: str | None = None) -> None:
         click.secho(text, fg=colour)
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _unheard()
+
+
+def _unheard() -> None:
+    """Let what is still to be printed go nowhere: whoever read it, as `| head` does, has gone away."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def print_json(value: Any) -> None:

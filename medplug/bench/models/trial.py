@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ...errors import CallError
 from ...evaluation import dataset_of, evaluate
 from ...evaluation.answered import anomalous_rows, answer, targets_in_order
 from ...model import Task
-from ...model_folder import LoadedModel, Threshold, write_whole
+from ...model_folder import LoadedModel, write_whole
 from ...session import Session
 from ...training import TrainingProgress, train
 from ...training.checkpoint import FOLDER
@@ -180,10 +180,9 @@ def _truth(loaded: LoadedModel, rows: Dataset) -> Any:
 
 def _promised(loaded: LoadedModel) -> dict[str, tuple[float, float]]:
     """The thresholds that were chosen for a specificity of 0.90, by label, each with what it had on validation rows."""
-    points: Sequence[Threshold] = getattr(loaded, "operating_points", loaded.thresholds)
     return {
         one.label: (one.value, one.specificity)
-        for one in points
+        for one in loaded.operating_points
         if one.how == SPECIFICITY and one.specificity is not None
     }
 

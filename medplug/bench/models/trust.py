@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from ... import sources
 from ...dataset import Dataset
+from ...evaluation.explanation_figures import check_explanations
+from ...evaluation.novelty_figures import novelty_against
 from ...session import Session
 
 WORST, FOREIGN, OWN = "novelty AUROC, worst kind", "foreign images stopped", "own rows stopped"
@@ -26,15 +25,14 @@ def stopping(session: Session, own: Dataset, foreign: Foreign) -> dict[str, floa
 
     The AUROC is that of the kind that is told apart worst; the shares are of what is marked as novel or refused.
     """
-    figures = _module("novelty_figures")
-    if figures is None or getattr(session.loaded, "novelty", None) is None or not foreign:
+    if session.loaded.novelty is None or not foreign:
         return {}
     unit = session.loaded.contract.unit
     areas: list[float] = []
     stopped: list[tuple[float, int]] = []
     for paths in foreign.values():
         cases = list(sources.read([str(path) for path in paths], unit))
-        made = figures.novelty_against(session, own, cases, resamples=0)
+        made = novelty_against(session, own, cases, resamples=0)
         stopped.append((made.foreign_stopped.value, made.foreign))
         if made.auroc is not None and made.foreign_scored >= _LEAST:
             areas.append(made.auroc.value)
@@ -50,20 +48,12 @@ def pointing(session: Session, rows: Dataset, seed: int) -> dict[str, float]:
 
     Nothing for a model that cannot be explained, or that too few lesions move.
     """
-    figures = _module("explanation_figures")
-    model = session.loaded.model
-    if figures is None or model.attribution_layer(session.network) is None:
+    if session.loaded.model.attribution_layer(session.network) is None:
         return {}
-    explained = figures.check_explanations(session, rows, seed=seed, resamples=0).explained
+    explained = check_explanations(session, rows, seed=seed, resamples=0).explained
     names = {"pointing hit": HIT, "hit above control": f"{HIT} above"}
     return {
         f"{names[one.name]} {one.label or ''}".strip(): one.value
         for one in explained.figures
         if (one.name, one.label is None) in (("pointing hit", True), ("hit above control", False))
     }
-
-
-def _module(name: str) -> Any:
-    """A module of the evaluation, None where this medplug has none of that name."""
-    where = f"{__package__.partition('.')[0]}.evaluation.{name}"
-    return None if find_spec(where) is None else import_module(where)

@@ -41,6 +41,18 @@ def test_the_networks_make_and_judge_images_of_their_size(size, labels):
     assert network.discriminator(images, shown).shape == (3,)
 
 
+def test_the_pixels_of_a_block_are_equal_before_anything_is_learned():
+    network = Adversaries(size=28, width=8)
+
+    with torch.no_grad():
+        made = network.generator.to_pixels(torch.randn(2, 8, 14, 14))
+        pixels = torch.nn.functional.pixel_shuffle(made, 2)
+
+    assert torch.equal(pixels[..., ::2, ::2], pixels[..., 1::2, 1::2])
+    assert torch.equal(pixels[..., ::2, ::2], pixels[..., ::2, 1::2])
+    assert pixels.std() > 0.1
+
+
 def test_the_label_changes_the_image_and_the_judgement():
     torch.manual_seed(0)
     network = Adversaries(size=28, width=4, labels=2)

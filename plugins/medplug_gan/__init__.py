@@ -65,7 +65,7 @@ class Gan(medplug.Generative):
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise."""
         return medplug.Recipe(
-            steps=5000, batch_size=64, warmup=50, decay=0.5, ema=0.999, clip=None, precision="bfloat16"
+            steps=3500, batch_size=64, warmup=50, decay=0.5, ema=0.999, clip=None, precision="bfloat16"
         )
 
     def build(self) -> nn.Module:

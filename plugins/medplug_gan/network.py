@@ -71,6 +71,10 @@ class Generator(nn.Module):
             level.append(Residual(inside))
             self.levels.append(level)
         self.to_pixels = nn.Conv2d(widths[-1], DETAIL * PATCH * PATCH, 3, padding=1)
+        # At first the pixels of a block are equal, or the blocks would show as a chessboard (Aitken et al. 2017).
+        for tensor in (self.to_pixels.weight, self.to_pixels.bias):
+            assert tensor is not None
+            tensor.data = tensor.data[:: PATCH * PATCH].repeat_interleave(PATCH * PATCH, dim=0)
         # Across the blocks' borders, which would show as a chessboard otherwise.
         self.to_image = nn.Conv2d(DETAIL, channels, 3, padding=1)
 

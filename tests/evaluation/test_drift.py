@@ -166,3 +166,22 @@ def test_rows_that_are_all_right_have_an_interval_below_one():
 
     assert one.sensitivity.value == one.sensitivity.high == 1.0
     assert 0.85 < one.sensitivity.low < 0.95
+
+
+def test_rates_of_one_on_few_rows_do_not_make_an_answer_certain():
+    """Of 40 rows without it none is called ill: a specificity of 0.91 would show so too, and half of them be healthy."""
+    stated = np.repeat([[0.9, 0.1], [0.1, 0.9]], 40, axis=0)
+    truth = np.repeat([0, 1], 40)
+    loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(point("ill", 0.5),))
+
+    found = measured(loaded, stated, truth)
+
+    [rare] = [one for one in found.predictive if one.prevalence == 0.05]
+    [drift] = [one for one in found.drift if one.label == "ill"]
+    assert rare.positive.value == 1
+    assert rare.positive.high == 1
+    low = 0.05 * drift.sensitivity.low / (0.05 * drift.sensitivity.low + 0.95 * (1 - drift.specificity.low))
+    assert rare.positive.low == pytest.approx(low)
+    assert rare.positive.low < 0.4
+    assert rare.negative.value == 1
+    assert 0.99 < rare.negative.low < 1

@@ -92,6 +92,8 @@ def drift(
                 in_force=in_force,
                 promised_sensitivity=promise[0],
                 promised_specificity=promise[1],
+                reached_sensitivity=None if one.point.how.startswith("sensitivity") else one.point.sensitivity_interval,
+                reached_specificity=None if one.point.how.startswith("specificity") else one.point.specificity_interval,
                 sensitivity=sensitivity,
                 specificity=specificity,
             )

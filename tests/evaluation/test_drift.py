@@ -169,7 +169,7 @@ def test_rows_that_are_all_right_have_an_interval_below_one():
 
 
 def test_rates_of_one_on_few_rows_do_not_make_an_answer_certain():
-    """Of 40 rows without it none is called ill: a specificity of 0.91 would show so too, and half of them be healthy."""
+    """Of 40 rows without it none is called ill: a specificity of 0.92 often shows so too."""
     stated = np.repeat([[0.9, 0.1], [0.1, 0.9]], 40, axis=0)
     truth = np.repeat([0, 1], 40)
     loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(point("ill", 0.5),))
@@ -185,3 +185,15 @@ def test_rates_of_one_on_few_rows_do_not_make_an_answer_certain():
     assert rare.positive.low < 0.4
     assert rare.negative.value == 1
     assert 0.99 < rare.negative.low < 1
+
+
+def test_what_few_validation_rows_happened_to_reach_is_no_promise():
+    """Of 15 rows all were below the threshold, as happens where 0.8 of all are. Of 300 rows it does not happen."""
+    few = with_fields(point("ill", 0.5), specificity=1.0, specificity_interval=(0.796, 1.0))
+    stated, truth = np.repeat([[0.9, 0.1], [0.1, 0.9], [0.1, 0.9]], [120, 30, 150], axis=0), np.repeat([0, 1], 150)
+    loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(few,))
+    assert not any("does not hold" in warning for warning in measured(loaded, stated, truth).warnings)
+
+    many = with_fields(few, specificity_interval=(0.987, 1.0))
+    loaded = dataclasses.replace(loaded, thresholds=(many,))
+    assert any("does not hold" in warning for warning in measured(loaded, stated, truth).warnings)

@@ -146,9 +146,11 @@ def _worth(found: Estimate | None, share: float, rates: tuple[Rate | None, Rate 
     It rises with either rate. One that is 0 or 1 on these rows is so in every draw, as if it were known to be: there
     the interval is made to reach what it is worth at the ends of that rate's own interval.
     """
-    if found is None or found.low is None or found.high is None or rates[0] is None or rates[1] is None:
-        return None if found is None else Rate(value=found.value, low=found.low, high=found.high)
-    ends = [(one.low, one.high) if one.value in (0.0, 1.0) else (one.value, one.value) for one in rates]
+    if found is None:
+        return None
+    ends = [(one.low, one.high) if one.value in (0.0, 1.0) else (one.value, one.value) for one in rates if one]
+    if found.low is None or found.high is None or len(ends) < len(rates):
+        return Rate(value=found.value, low=found.low, high=found.high)
     low, high = (_bayes(share, hit, calm) for hit, calm in zip(*ends))
     return Rate(
         value=found.value,

@@ -197,3 +197,13 @@ def test_what_few_validation_rows_happened_to_reach_is_no_promise():
     many = with_fields(few, specificity_interval=(0.987, 1.0))
     loaded = dataclasses.replace(loaded, thresholds=(many,))
     assert any("does not hold" in warning for warning in measured(loaded, stated, truth).warnings)
+
+
+def test_few_rows_do_not_say_that_a_threshold_is_upside_down():
+    loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(point("ill", 0.5),))
+    truth = np.repeat([0, 1], 10)
+    for right, words in ((4, "sum to less than 1, no better than chance"), (0, "The threshold is upside down")):
+        ill = truth.copy()
+        ill[right:10], ill[10 + right :] = 1, 0
+        stated = np.stack([0.9 - 0.8 * ill, 0.1 + 0.8 * ill], axis=1)
+        assert any(words in warning for warning in measured(loaded, stated, truth).warnings)

@@ -17,6 +17,7 @@ from medplug.dataset import DataOptions, load
 from medplug.errors import CallError, ModelFolderError
 from medplug.evaluation import evaluate, store_metrics
 from medplug.evaluation.in_force import put_abstention_in_force, put_in_force
+from medplug.evaluation.learned_rows import learned
 from medplug.evaluation.operating_points import Aim
 from medplug.golden import verify
 from medplug.model import Task
@@ -320,3 +321,16 @@ def test_the_point_of_a_folder_of_before_is_not_chosen_again(folder):
 
     assert read_card(folder).thresholds == youden
     assert read_card(folder).operating_points == youden
+
+
+def test_what_is_noted_of_data_that_cannot_be_read_any_more_names_no_patient(made, tmp_path):
+    shutil.copytree(made / "data", tmp_path / "data")
+    folder = shutil.copytree(made / "model", tmp_path / "model")
+    table, card = tmp_path / "data" / "table.csv", read_card(folder)
+    write_card(folder, replace(card, training=replace(card.training, data=str(table))))
+    dataset = load(table, DataOptions(labels=("side",)), task=Task.CLASSIFICATION)
+    table.write_text(table.read_text().replace(",p0,", ",p129,"))  # one of the test rows' patients
+
+    [note] = learned(model_folder.load(folder), "model A", dataset, dataset.of("test"), table).notes
+
+    assert note == "the data that model A was trained on cannot be read any more: it may hold these rows"

@@ -127,7 +127,7 @@ class TrainingRecord(_Part, frozen=True):
 
     `data` and the columns of its table are as they were given: where `evaluate` looks when it is told no other.
     `counts` are the train rows of each label; empty where they were not counted. `leaks` says what is known to be wrong
-    with the rows, `duplicates_dropped` how many were left out since a later split has their images too.
+    with the rows and names none, `duplicates_dropped` how many were left out since a later split has their images too.
     """
 
     data_sha256: str

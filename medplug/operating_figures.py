@@ -18,14 +18,14 @@ class Rate(_Part, frozen=True):
 
 
 TOO_FAR = 0.10
-"""A rate that lies this far below its promise, and below it by its whole interval, is warned of."""
+"""A rate so far below its promise, below it by its whole interval and outside of the promise's own, is warned of."""
 
 
 class Drift(_Part, frozen=True):
     """What an operating point promised on validation rows, and what it did on these.
 
-    The promise is the rate that was aimed at, and for the other rate what was reached (see `Threshold.how`). A rate is
-    None where no row can tell it, a promise where none was made.
+    The promise is the rate that was aimed at, and for the other rate what was reached (see `Threshold.how`), with the
+    interval that it had there. A rate is None where no row can tell it, a promise where none was made.
     """
 
     label: str
@@ -34,6 +34,8 @@ class Drift(_Part, frozen=True):
     in_force: bool
     promised_sensitivity: float | None = None
     promised_specificity: float | None = None
+    reached_sensitivity: tuple[float, float] | None = None
+    reached_specificity: tuple[float, float] | None = None
     sensitivity: Rate | None = None
     specificity: Rate | None = None
 
@@ -41,14 +43,16 @@ class Drift(_Part, frozen=True):
     def broken(self) -> tuple[str, ...]:
         """Return which promises are broken: of "sensitivity", "specificity"."""
         rates = (
-            ("sensitivity", self.promised_sensitivity, self.sensitivity),
-            ("specificity", self.promised_specificity, self.specificity),
+            ("sensitivity", self.promised_sensitivity, self.reached_sensitivity, self.sensitivity),
+            ("specificity", self.promised_specificity, self.reached_specificity, self.specificity),
         )
-        return tuple(name for name, promise, rate in rates if _too_far(promise, rate))
+        return tuple(name for name, promise, reached, rate in rates if _too_far(promise, reached, rate))
 
 
-def _too_far(promise: float | None, rate: Rate | None) -> bool:
+def _too_far(promise: float | None, reached: tuple[float, float] | None, rate: Rate | None) -> bool:
     if promise is None or rate is None or promise - rate.value <= TOO_FAR:
+        return False
+    if reached is not None and rate.value >= reached[0]:  # few validation rows promised no more than that
         return False
     return rate.high is None or rate.high < promise
 

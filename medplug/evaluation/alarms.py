@@ -48,9 +48,11 @@ def _points(drifts: Sequence[Drift]) -> list[str]:
         if one.sensitivity is not None and one.specificity is not None:
             both = one.sensitivity.value + one.specificity.value
             if both < 1:
+                ends = [rate.value if rate.high is None else rate.high for rate in (one.sensitivity, one.specificity)]
+                surely = "worse than chance. The threshold is upside down" if sum(ends) < 1 else "no better than chance"
                 said.append(
                     f"{one.label} at its threshold: sensitivity {one.sensitivity.value:.3f} and specificity "
-                    f"{one.specificity.value:.3f} sum to less than 1, worse than chance. The threshold is upside down"
+                    f"{one.specificity.value:.3f} sum to less than 1, {surely}"
                 )
                 continue
         rates = {

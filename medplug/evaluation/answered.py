@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -40,6 +40,16 @@ class Answered:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def of(self, which: NDArray[np.intp]) -> Answered:
+        """Return the answers at the places `which`, in this order; what was refused stays."""
+        return replace(
+            self,
+            numbers=self.numbers[which],
+            rows=self.rows[which],
+            sources=tuple(self.sources[place] for place in which),
+            novel=self.novel[which] if len(self.novel) else self.novel,
+        )
 
 
 def answer(session: Session, dataset: Dataset, progress: Progress | None = None) -> Answered:

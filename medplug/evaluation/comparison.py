@@ -6,7 +6,6 @@ The rows are shared, so their luck is too: the interval of the difference is nar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -67,7 +66,7 @@ def compare(
         raise CallError(f"there is no {split} row that both models answer")
     one, tally_a = tally_of(first, _only(one, both), rows, dataset)
     other, tally_b = tally_of(second, _only(other, both), rows, dataset)
-    clusters = clusters_of(one, rows)
+    clusters = clusters_of(rows, one.rows)
     found = _differences(tally_a, tally_b, clusters, resamples, seed)
     if not found:
         raise CallError("there is no figure to compare: nothing is known of the rows that both models answer")
@@ -132,13 +131,7 @@ def _data(first: LoadedModel, second: LoadedModel, data: str | Path | None, opti
 
 
 def _only(answered: Answered, rows: NDArray[np.int64]) -> Answered:
-    kept = np.flatnonzero(np.isin(answered.rows, rows))
-    return replace(
-        answered,
-        numbers=answered.numbers[kept],
-        rows=answered.rows[kept],
-        sources=tuple(answered.sources[row] for row in kept),
-    )
+    return answered.of(np.flatnonzero(np.isin(answered.rows, rows)))
 
 
 def _differences(a: Tally, b: Tally, clusters: NDArray[np.int64], resamples: int, seed: int) -> tuple[Difference, ...]:

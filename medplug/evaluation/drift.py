@@ -14,7 +14,7 @@ from ..operating_figures import Drift, Predictive, Rate
 from .bootstrap import Estimate, estimate
 from .operating_points import promised, wilson
 from .questions import Question
-from .scores import Floats
+from .scores import Floats, ratio
 
 PREVALENCES = (0.01, 0.05, 0.10, 0.20, 0.50)
 """At which predictive values are told when no prevalence is named."""
@@ -64,15 +64,15 @@ def drift(
         found: dict[tuple[object, ...], Floats] = {}
         for index, one in enumerate(points):
             true_positive, positives, true_negative, negatives = np.moveaxis(sums[:, index], 1, 0)
-            sensitivity, specificity = _part(true_positive, positives), _part(true_negative, negatives)
+            sensitivity, specificity = ratio(true_positive, positives), ratio(true_negative, negatives)
             found[index, "sensitivity"], found[index, "specificity"] = sensitivity, specificity
             if forced.get(one.point.label) != one.point:
                 continue
             for at, sample in told[one.point.label]:
-                share = _part(positives, positives + negatives) if sample else np.full(len(weights), at)
+                share = ratio(positives, positives + negatives) if sample else np.full(len(weights), at)
                 hit, miss = sensitivity * share, (1 - sensitivity) * share
-                found[index, at, sample, "positive"] = _part(hit, hit + (1 - specificity) * (1 - share))
-                found[index, at, sample, "negative"] = _part(
+                found[index, at, sample, "positive"] = ratio(hit, hit + (1 - specificity) * (1 - share))
+                found[index, at, sample, "negative"] = ratio(
                     specificity * (1 - share), specificity * (1 - share) + miss
                 )
         return found
@@ -82,6 +82,8 @@ def drift(
     for index, one in enumerate(points):
         in_force = forced.get(one.point.label) == one.point
         promise, question = promised(one.point), by_label[one.point.label]
+        sensitivity = _rate(found.get((index, "sensitivity")), question.units(question.positive))
+        specificity = _rate(found.get((index, "specificity")), question.units(~question.positive))
         drifts.append(
             Drift(
                 label=one.point.label,
@@ -90,8 +92,10 @@ def drift(
                 in_force=in_force,
                 promised_sensitivity=promise[0],
                 promised_specificity=promise[1],
-                sensitivity=_rate(found.get((index, "sensitivity")), question.units(question.positive)),
-                specificity=_rate(found.get((index, "specificity")), question.units(~question.positive)),
+                reached_sensitivity=None if one.point.how.startswith("sensitivity") else one.point.sensitivity_interval,
+                reached_specificity=None if one.point.how.startswith("specificity") else one.point.specificity_interval,
+                sensitivity=sensitivity,
+                specificity=specificity,
             )
         )
         values += [
@@ -99,8 +103,8 @@ def drift(
                 label=one.point.label,
                 prevalence=at,
                 sample=sample,
-                positive=_rate(found.get((index, at, sample, "positive"))),
-                negative=_rate(found.get((index, at, sample, "negative"))),
+                positive=_worth(found.get((index, at, sample, "positive")), at, (sensitivity, specificity)),
+                negative=_worth(found.get((index, at, sample, "negative")), 1 - at, (specificity, sensitivity)),
             )
             for at, sample in (told[one.point.label] if in_force else ())
         ]
@@ -126,12 +130,7 @@ def _check(prevalence: Mapping[str, float], labels: set[str]) -> None:
             raise CallError(f"a prevalence of {at:g} for {label}: want a fraction between 0 and 1, 0.05 for 5 %")
 
 
-def _part(above: Floats, below: Floats) -> Floats:
-    quotient: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
-    return quotient
-
-
-def _rate(found: Estimate | None, units: int = 0) -> Rate | None:
+def _rate(found: Estimate | None, units: int) -> Rate | None:
     """A rate with its interval; of `units` rows or patients that all agree, whose draws say nothing, Wilson's."""
     if found is None:
         return None
@@ -139,3 +138,30 @@ def _rate(found: Estimate | None, units: int = 0) -> Rate | None:
     if units and low is not None and found.value in (0.0, 1.0):
         low, high = wilson(round(found.value) * units, units)
     return Rate(value=found.value, low=low, high=high)
+
+
+def _worth(found: Estimate | None, share: float, rates: tuple[Rate | None, Rate | None]) -> Rate | None:
+    """What an answer is worth that `share` of the rows should get; `rates`: right where it should, where it should not.
+
+    It rises with either rate. One that is 0 or 1 on these rows is so in every draw, as if it were known to be: there
+    the interval is made to reach what it is worth at the ends of that rate's own interval.
+    """
+    if found is None:
+        return None
+    ends = [(one.low, one.high) if one.value in (0.0, 1.0) else (one.value, one.value) for one in rates if one]
+    if found.low is None or found.high is None or len(ends) < len(rates):
+        return Rate(value=found.value, low=found.low, high=found.high)
+    low, high = (_bayes(share, hit, calm) for hit, calm in zip(*ends))
+    return Rate(
+        value=found.value,
+        low=found.low if low is None else min(found.low, low),
+        high=found.high if high is None else max(found.high, high),
+    )
+
+
+def _bayes(share: float, hit: float | None, calm: float | None) -> float | None:
+    """How often an answer is right that `hit` of those get who should, and all but `calm` of the others."""
+    if hit is None or calm is None:
+        return None
+    given = hit * share + (1 - calm) * (1 - share)
+    return hit * share / given if given > 0 else None

@@ -9,6 +9,7 @@ from pathlib import Path
 from msgspec.structs import replace as with_fields
 
 from ..dataset import Dataset
+from ..dataset.duplicates import across_splits, fingerprints
 from ..errors import CallError
 from ..model import Task
 from ..model_folder import Abstention, Card, LoadedModel, Metric, Threshold, load, read_card, write_card
@@ -22,7 +23,7 @@ from .operating_points import LEAST_ROWS, Aim, choose
 from .questions import questions
 
 _BY_THRESHOLD = ("sensitivity", "specificity", "precision", "accuracy")
-"""The figures of an anomaly model that hold for its threshold alone."""
+"""What the figures of a card begin with that hold for the thresholds alone: not those of exclusive labels."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def put_in_force(
         raise CallError(f"no label {strange[0]!r} that a threshold decides; the model has {', '.join(names) or 'none'}")
     if not names:
         raise CallError(f"{card.plugin.name} is for {card.task} and decides nothing that a threshold could move")
-    found = {point.label: point for point in card.operating_points if point.how == aim.how}
+    found = {point.label: point for point in (*card.thresholds, *card.operating_points) if point.how == aim.how}
     wanted = tuple(labels) or names
     missing = [label for label in wanted if label not in found]
     reasons: dict[str, str] = {}
@@ -102,9 +103,9 @@ def put_abstention_in_force(
 
 
 def _still_true(card: Card, thresholds: tuple[Threshold, ...]) -> tuple[Metric, ...]:
-    if card.task != Task.ANOMALY or thresholds == card.thresholds:
+    if (card.task != Task.ANOMALY and card.labels.exclusive) or thresholds == card.thresholds:
         return card.metrics
-    return tuple(metric for metric in card.metrics if metric.name not in _BY_THRESHOLD)
+    return tuple(metric for metric in card.metrics if not metric.name.startswith(_BY_THRESHOLD))
 
 
 def _fitted(
@@ -149,6 +150,9 @@ def validation_rows(loaded: LoadedModel) -> Dataset:
             "the data is not what the model was trained on any more: its validation rows may have been learned, and "
             "choose nothing. Restore the data, or train again"
         )
+    if record.duplicates_dropped:  # what training left out, since it stands in test rows too, chooses nothing either
+        twins = {one.row for one in across_splits(fingerprints(dataset.cases), dataset.splits)}
+        dataset = dataset.take([row for row in range(len(dataset)) if row not in twins])
     rows = dataset.of("val")
     if not len(rows):
         raise CallError("the data that the model was trained on has no validation rows to choose an operating point by")

@@ -33,8 +33,8 @@ def learned(loaded: LoadedModel, who: str, dataset: Dataset, rows: Dataset, data
         return Learned(notes=(f"{who} was trained on other data that is not here: it may have learned these rows",))
     try:
         own = dataset_of(loaded)
-    except MedplugError as error:
-        return Learned(notes=(f"the data that {who} was trained on cannot be read ({error}): it may hold these rows",))
+    except MedplugError:  # whose words may name patients, and this is stored
+        return Learned(notes=(f"the data that {who} was trained on cannot be read any more: it may hold these rows",))
     known = {case.reference for case in own.of("train").cases}
     met = sum(case.reference in known for case in rows.cases) if _home(data) == _home(record.data) else 0
     changed = () if own.sha256 == record.data_sha256 else (f"the data that {who} was trained on has changed since",)

@@ -32,7 +32,7 @@ from .measurement_tally import anomaly, regression, segmentation
 from .novelty_figures import novel_share
 from .operating_fit import fit_operating
 from .probing import Evaluated, Probed, probe, truth_of
-from .questions import questions
+from .questions import clusters_of, questions
 from .subgroups import by_column, by_looks, measured, worse
 from .tally import Tally
 
@@ -85,7 +85,7 @@ def evaluate(
     if not len(answered):
         raise CallError(f"the model refused every {split} row: {_why(answered.refused)}")
     answered, tally = tally_of(session.loaded, answered, rows, dataset)
-    cluster = np.arange(len(answered)) if rows.patients is None else _numbered(rows.patients[answered.rows])
+    cluster = clusters_of(rows, answered.rows)
     found = estimate(tally.statistics, cluster, resamples, seed)
     if len(answered.novel) and session.novel == "flag":  # of what is refused for it, the notes tell
         found |= estimate(novel_share(answered.novel), cluster, resamples, seed)
@@ -188,7 +188,7 @@ def tally_of(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Da
             different = None if anomalous is None else anomalous[kept]
             return anomaly(some, truth[kept], different, rows.labels, loaded.thresholds)
 
-        return _known(answered, np.ones(len(answered), np.bool_), scored)
+        return _known(answered, np.ones(len(answered), np.bool_) if normal is None else truth >= 0, scored)
     if task is Task.SEGMENTATION:
         return _known(answered, np.isfinite(answered.numbers).all(axis=1), lambda some, _: segmentation(some))
     truth = targets_in_order(rows, labels)[answered.rows]
@@ -210,35 +210,20 @@ def _known(
     kept = np.flatnonzero(known)
     if not len(kept):
         raise CallError("nothing is known of any row that the model answered: name the label or mask column")
-    some = _part(answered, kept)
+    some = answered.of(kept)
     made = tally(some, kept)
     left_out = len(known) - len(kept)
     notes = (f"{left_out} rows without a known truth are left out",) if left_out else ()
 
     def part(here: NDArray[np.intp]) -> Tally:
-        return tally(_part(some, here), kept[here])
+        return tally(some.of(here), kept[here])
 
     return some, replace(made, notes=(*notes, *made.notes), part=part)
-
-
-def _part(answered: Answered, here: NDArray[np.intp]) -> Answered:
-    return replace(
-        answered,
-        numbers=answered.numbers[here],
-        rows=answered.rows[here],
-        sources=tuple(answered.sources[row] for row in here),
-        novel=answered.novel[here] if len(answered.novel) else answered.novel,
-    )
 
 
 def _majority(truth: NDArray[Any]) -> int:
     told = truth[truth >= 0]
     return int(np.bincount(told).argmax()) if len(told) else 0
-
-
-def _numbered(patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    numbers: NDArray[np.int64] = np.unique(patients, return_inverse=True)[1].astype(np.int64)
-    return numbers
 
 
 def _generation(

@@ -16,6 +16,7 @@ from .answered import anomalous_rows, normal_of, targets_in_order
 from .bootstrap import estimate
 from .looks import Look, common_sides, looks_at, stacked
 from .probes import PROBES, Images, probe_scores
+from .questions import clusters_of
 from .scores import Floats, area, share
 from .tally import Key, across
 
@@ -74,13 +75,13 @@ def probe(session: Session, dataset: Dataset, evaluated: Evaluated, figures: Seq
     truth = truth_of(session, train)
     assert truth is not None  # of the same task as the evaluated rows
     looks = looks_at(session, train.cases)
-    kept = [row for row, one in enumerate(looks) if one is not None]
+    kept = np.array([row for row, one in enumerate(looks) if one is not None], dtype=np.intp)
     seen = [one for one in looks if one is not None]
     sides = common_sides([*seen, *evaluated.looks])
     if sides is None:
         return Probed(notes=("no trivial models were tried: the prepared images have several numbers of channels",))
     truth = truth[kept]
-    clusters = np.arange(len(kept)) if train.patients is None else _numbered(train.patients[kept])
+    clusters = clusters_of(train, kept)
     learned = replace(evaluated, looks=seen, truth=truth, clusters=clusters, split="train")
     return _probed(session, stacked(seen, sides), stacked(evaluated.looks, sides), learned, evaluated, figures)
 
@@ -215,8 +216,3 @@ _SAID = {
     "grey statistics": "grey statistics alone",
     "pixels": "the pixels, small",
 }
-
-
-def _numbered(patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    numbers: NDArray[np.int64] = np.unique(patients, return_inverse=True)[1].astype(np.int64)
-    return numbers

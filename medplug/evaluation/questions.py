@@ -43,12 +43,12 @@ def questions(
 
     Of an anomaly model there is one, whether a row is not `normal`: none where that is not known.
     """
-    clusters = clusters_of(answered, rows)
+    clusters = clusters_of(rows, answered.rows)
     if task is Task.ANOMALY:
         if normal is None:
             return ()
-        anomalous = anomalous_rows(rows, normal)[answered.rows]
-        return (Question(ANOMALOUS, answered.numbers[:, 0], anomalous, np.arange(len(answered)), clusters),)
+        anomalous, known = anomalous_rows(rows, normal)[answered.rows], np.flatnonzero(rows.targets[answered.rows] >= 0)
+        return (Question(ANOMALOUS, answered.numbers[known, 0], anomalous[known], known, clusters[known]),)
     if task is not Task.CLASSIFICATION:
         return ()
     truth = targets_in_order(rows, labels)[answered.rows]
@@ -62,9 +62,9 @@ def questions(
     return tuple(found)
 
 
-def clusters_of(answered: Answered, rows: Dataset) -> NDArray[np.int64]:
-    """Return the number of each answered row's patient; where patients are not known each row has its own."""
+def clusters_of(rows: Dataset, places: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Return the number of the patient of each row at `places`; where patients are not known each has its own."""
     if rows.patients is None:
-        return np.arange(len(answered))
-    numbers: NDArray[np.int64] = np.unique(rows.patients[answered.rows], return_inverse=True)[1].astype(np.int64)
+        return np.arange(len(places))
+    numbers: NDArray[np.int64] = np.unique(rows.patients[places], return_inverse=True)[1].astype(np.int64)
     return numbers

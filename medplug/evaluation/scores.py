@@ -19,12 +19,12 @@ BINS = 15
 def mean(values: Floats, weights: Floats) -> Floats:
     """Return the weighted mean of `values` [N], of which NaN do not count."""
     known = np.isfinite(values)
-    return _ratio(weights[:, known] @ values[known], weights[:, known].sum(axis=1))
+    return ratio(weights[:, known] @ values[known], weights[:, known].sum(axis=1))
 
 
 def share(hit: Truths, among: Truths, weights: Floats) -> Floats:
     """Return which part of the rows `among` [N] are also `hit` [N]."""
-    return _ratio(weights[:, hit & among].sum(axis=1), weights[:, among].sum(axis=1))
+    return ratio(weights[:, hit & among].sum(axis=1), weights[:, among].sum(axis=1))
 
 
 def area(scores: Floats, positive: Truths, weights: Floats) -> Floats:
@@ -38,7 +38,7 @@ def area(scores: Floats, positive: Truths, weights: Floats) -> Floats:
     below = np.add.reduceat(ordered * ~positive[order], starts, axis=1)
     before = np.cumsum(below, axis=1) - below
     won = (above * (before + below / 2)).sum(axis=1)
-    return _ratio(won, above.sum(axis=1) * below.sum(axis=1))
+    return ratio(won, above.sum(axis=1) * below.sum(axis=1))
 
 
 def calibration_error(stated: Floats, right: Truths, weights: Floats, bins: int = BINS) -> Floats:
@@ -46,16 +46,16 @@ def calibration_error(stated: Floats, right: Truths, weights: Floats, bins: int 
     place = np.minimum((stated * bins).astype(np.int64), bins - 1)
     member = np.eye(bins)[place]
     gaps = np.abs(weights @ (member * (right - stated)[:, None]))
-    return _ratio(gaps.sum(axis=1), weights.sum(axis=1))
+    return ratio(gaps.sum(axis=1), weights.sum(axis=1))
 
 
 def explained(truth: Floats, answer: Floats, weights: Floats) -> Floats:
     """Return the coefficient of determination, 1 - residual / total sum of squares."""
     known = np.isfinite(truth) & np.isfinite(answer)
     truth, answer, weights = truth[known], answer[known], weights[:, known]
-    middle = _ratio(weights @ truth, weights.sum(axis=1))
+    middle = ratio(weights @ truth, weights.sum(axis=1))
     total = (weights * (truth - middle[:, None]) ** 2).sum(axis=1)
-    return 1 - _ratio(weights @ (truth - answer) ** 2, total)
+    return 1 - ratio(weights @ (truth - answer) ** 2, total)
 
 
 def log_loss(probability: Floats) -> Floats:
@@ -87,6 +87,7 @@ def calibration_curve(stated: Floats, right: Truths, bins: int = 10) -> tuple[Fl
     return mean_stated, np.bincount(place, weights=right, minlength=bins)[some] / count[some]
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
+def ratio(above: Floats, below: Floats) -> Floats:
+    """Return the quotients; NaN where there is nothing below."""
     quotient: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
     return quotient

@@ -189,7 +189,7 @@ def fit(
         dataset=kept,
         normal=normal,
         left_out=tuple(sorting.left_out),
-        notes=(*cleared.leaks, *cleared.notes, *_notes(kept, sorting.left_out)),
+        notes=(*cleared.notes, *_notes(kept, sorting.left_out)),
         leaks=cleared.leaks,
         dropped=cleared.dropped,
     )

@@ -20,7 +20,10 @@ _NAMED = 5
 
 @dataclass(frozen=True, eq=False)
 class Cleared:
-    """The rows that may be trained on. `leaks` says what is wrong with them all the same, `dropped` how many went."""
+    """The rows that may be trained on. `leaks` says what is wrong with them all the same, `dropped` how many went.
+
+    `leaks` goes into the model's card, so it names no file, whose name may be a patient's; `notes` do, for the user.
+    """
 
     dataset: Dataset
     leaks: tuple[str, ...] = ()
@@ -40,9 +43,9 @@ def without_leaks(
         raise CallError(f"duplicates is {duplicates!r}; want one of {', '.join(CHOICES)}")
     prints = fingerprints(dataset.cases, told)
     found = across_splits(prints, dataset.splits)
-    leaks = _contradicting(dataset, list(contradictions(prints, dataset.splits, dataset.targets)))
+    leaks, named = _contradicting(dataset, list(contradictions(prints, dataset.splits, dataset.targets)))
     if not found:
-        return Cleared(dataset, leaks)
+        return Cleared(dataset, leaks, notes=named)
     if duplicates == "refuse":
         raise TrainingError(
             f"{_count(len(found), 'image stands', 'images stand')} in two splits, so what is measured would flatter: "
@@ -51,13 +54,14 @@ def without_leaks(
         )
     if duplicates == "keep":
         said = _count(len(found), "image that stands in two splits was", "images that stand in two splits were")
-        return Cleared(dataset, (f"{said} kept, which flatters the figures: {_named(dataset, found)}", *leaks))
+        kept = f"{said} kept, which flatters the figures"
+        return Cleared(dataset, (kept, *leaks), notes=(f"{kept}: {_named(dataset, found)}", *named))
     dropped = {one.row for one in found}
     return Cleared(
         dataset.take([row for row in range(len(dataset)) if row not in dropped]),
         leaks,
         len(dropped),
-        (f"{_per_split(dataset, found)} are left out, since their images stand in a later split too",),
+        (f"{_per_split(dataset, found)} are left out, since their images stand in a later split too", *named),
     )
 
 
@@ -86,9 +90,10 @@ def _per_split(dataset: Dataset, found: Sequence[Duplicate]) -> str:
     return " and ".join(f"{count} {split} rows" for split, count in counts.items())
 
 
-def _contradicting(dataset: Dataset, found: Sequence[tuple[int, int]]) -> tuple[str, ...]:
+def _contradicting(dataset: Dataset, found: Sequence[tuple[int, int]]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is wrong with images that are labelled in two ways, and the same with the names of two files."""
     if not found:
-        return ()
+        return (), ()
     one, other = (dataset.cases[row].reference.source for row in found[0])
-    said = _count(len(found), "image stands", "images stand")
-    return (f"{said} in one split twice with different labels; the first: {one} and {other}",)
+    said = f"{_count(len(found), 'image stands', 'images stand')} in one split twice with different labels"
+    return (said,), (f"{said}; the first: {one} and {other}",)

@@ -162,6 +162,15 @@ class TrainingLoop:
                 for group in plain[by]["groups"]
             ]
             optimizer.load_state_dict({"state": state, "param_groups": groups})
+            for weights, values in optimizer.state.items():
+                values.update({key: _laid_out_as(weights, one) for key, one in values.items() if torch.is_tensor(one)})
+
+
+def _laid_out_as(weights: Tensor, one: Tensor) -> Tensor:
+    """Lay out a restored tensor as its weights are: fused optimisers go through memory and not through places."""
+    if one.shape != weights.shape or one.stride() == weights.stride():
+        return one
+    return torch.empty_like(weights, dtype=one.dtype).copy_(one)
 
 
 def _in_channels_last(network: nn.Module) -> nn.Module:

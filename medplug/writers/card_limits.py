@@ -105,7 +105,7 @@ def _figures(card: Card) -> Iterator[str]:
 def _novelty(card: Card) -> Iterator[str]:
     if card.task == Task.GENERATION:
         return
-    novelty = getattr(card, "novelty", None)
+    novelty = card.novelty
     if novelty is None:
         yield "It has no measure of novelty: an image unlike all that it learned is answered without a warning."
     else:

@@ -82,7 +82,7 @@ def _subgroups(evaluation: Evaluation, line: Callable[[Figure], Cell]) -> list[S
         names=names,
         rows=rows,
         notes=(
-            "Groups of fewer than ten rows have no figures. Of forty groups about one looks worse by chance alone.",
+            "Groups of fewer than ten rows have no figures. Of forty figures about one looks worse by chance alone.",
         ),
     )
     return [Section("Subgroups", body)]

@@ -113,10 +113,9 @@ def _trained(training: TrainingRecord | None) -> Iterator[str]:
         yield "Patients are not known."
     if training.normal:
         yield f"It learned from the rows labelled {training.normal} alone."
-    dropped = getattr(training, "duplicates_dropped", 0)
-    if dropped:
-        yield f"{dropped} train rows whose images stand in a later split too were left out."
-    yield from (f"{leak[:1].upper()}{leak[1:].rstrip('.')}." for leak in getattr(training, "leaks", ()))
+    if training.duplicates_dropped:
+        yield f"Left out, since their images stand in a later split too: {training.duplicates_dropped} rows."
+    yield from (f"{leak[:1].upper()}{leak[1:]}." for leak in training.leaks)
 
 
 def _counts(training: TrainingRecord | None) -> Table | None:

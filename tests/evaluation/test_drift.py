@@ -166,3 +166,44 @@ def test_rows_that_are_all_right_have_an_interval_below_one():
 
     assert one.sensitivity.value == one.sensitivity.high == 1.0
     assert 0.85 < one.sensitivity.low < 0.95
+
+
+def test_rates_of_one_on_few_rows_do_not_make_an_answer_certain():
+    """Of 40 rows without it none is called ill: a specificity of 0.92 often shows so too."""
+    stated = np.repeat([[0.9, 0.1], [0.1, 0.9]], 40, axis=0)
+    truth = np.repeat([0, 1], 40)
+    loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(point("ill", 0.5),))
+
+    found = measured(loaded, stated, truth)
+
+    [rare] = [one for one in found.predictive if one.prevalence == 0.05]
+    [drift] = [one for one in found.drift if one.label == "ill"]
+    assert rare.positive.value == 1
+    assert rare.positive.high == 1
+    low = 0.05 * drift.sensitivity.low / (0.05 * drift.sensitivity.low + 0.95 * (1 - drift.specificity.low))
+    assert rare.positive.low == pytest.approx(low)
+    assert rare.positive.low < 0.4
+    assert rare.negative.value == 1
+    assert 0.99 < rare.negative.low < 1
+
+
+def test_what_few_validation_rows_happened_to_reach_is_no_promise():
+    """Of 15 rows all were below the threshold, as happens where 0.8 of all are. Of 300 rows it does not happen."""
+    few = with_fields(point("ill", 0.5), specificity=1.0, specificity_interval=(0.796, 1.0))
+    stated, truth = np.repeat([[0.9, 0.1], [0.1, 0.9], [0.1, 0.9]], [120, 30, 150], axis=0), np.repeat([0, 1], 150)
+    loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(few,))
+    assert not any("does not hold" in warning for warning in measured(loaded, stated, truth).warnings)
+
+    many = with_fields(few, specificity_interval=(0.987, 1.0))
+    loaded = dataclasses.replace(loaded, thresholds=(many,))
+    assert any("does not hold" in warning for warning in measured(loaded, stated, truth).warnings)
+
+
+def test_few_rows_do_not_say_that_a_threshold_is_upside_down():
+    loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(point("ill", 0.5),))
+    truth = np.repeat([0, 1], 10)
+    for right, words in ((4, "sum to less than 1, no better than chance"), (0, "The threshold is upside down")):
+        ill = truth.copy()
+        ill[right:10], ill[10 + right :] = 1, 0
+        stated = np.stack([0.9 - 0.8 * ill, 0.1 + 0.8 * ill], axis=1)
+        assert any(words in warning for warning in measured(loaded, stated, truth).warnings)

@@ -17,6 +17,7 @@ from medplug.dataset import DataOptions, load
 from medplug.errors import CallError, ModelFolderError
 from medplug.evaluation import evaluate, store_metrics
 from medplug.evaluation.in_force import put_abstention_in_force, put_in_force
+from medplug.evaluation.learned_rows import learned
 from medplug.evaluation.operating_points import Aim
 from medplug.golden import verify
 from medplug.model import Task
@@ -281,3 +282,55 @@ def test_the_model_card_says_what_it_is_not_for(folder):
     assert "No patient ids" not in card
     assert "| r | specificity 0.90 |" in card
     assert "It can abstain" in card
+
+
+def test_rows_that_training_left_out_for_standing_in_test_rows_choose_no_point_later(learners, tmp_path):
+    images, labels = noisy(120, 3)
+    images[100:110], labels[100:110] = images[40:50], labels[40:50]
+    splits = ["train"] * 40 + ["val"] * 60 + ["test"] * 20
+    rows = [{"label": labels[row], "split": splits[row], "pixels": image} for row, image in enumerate(images)]
+    table = write_csv(tmp_path / "data", rows)
+    train("sides", table, tmp_path / "m", steps=2, device="cpu", duplicates="drop")
+
+    put_in_force(tmp_path / "m", Aim("sensitivity", 0.70))
+
+    assert read_card(tmp_path / "m").training.duplicates_dropped == 10
+    assert {one.rows for one in read_card(tmp_path / "m").thresholds} == {50}
+
+
+def test_accuracies_that_held_for_other_thresholds_leave_the_card_of_labels_that_stand_each_by_itself(folder):
+    names = ("macro AUC", "accuracy at 90 % coverage")
+    metrics = tuple(Metric(name=name, value=0.5, low=None, high=None, split="test", rows=9) for name in names)
+    card = replace(read_card(folder), metrics=metrics)
+    write_card(folder, card)
+    put_in_force(folder, Aim("specificity", 0.90), ["r"])
+    assert read_card(folder).metrics == metrics  # of exclusive labels the most probable is right, or is not
+
+    write_card(folder, replace(card, labels=replace(card.labels, exclusive=False)))
+    put_in_force(folder, Aim("specificity", 0.90), ["r"])
+
+    assert [metric.name for metric in read_card(folder).metrics] == ["macro AUC"]
+
+
+def test_the_point_of_a_folder_of_before_is_not_chosen_again(folder):
+    card = read_card(folder)
+    youden = tuple(replace(one, sensitivity_interval=None, specificity_interval=None) for one in card.thresholds)
+    write_card(folder, replace(card, thresholds=youden, operating_points=()))
+
+    put_in_force(folder, Aim("youden"))
+
+    assert read_card(folder).thresholds == youden
+    assert read_card(folder).operating_points == youden
+
+
+def test_what_is_noted_of_data_that_cannot_be_read_any_more_names_no_patient(made, tmp_path):
+    shutil.copytree(made / "data", tmp_path / "data")
+    folder = shutil.copytree(made / "model", tmp_path / "model")
+    table, card = tmp_path / "data" / "table.csv", read_card(folder)
+    write_card(folder, replace(card, training=replace(card.training, data=str(table))))
+    dataset = load(table, DataOptions(labels=("side",)), task=Task.CLASSIFICATION)
+    table.write_text(table.read_text().replace(",p0,", ",p129,"))  # one of the test rows' patients
+
+    [note] = learned(model_folder.load(folder), "model A", dataset, dataset.of("test"), table).notes
+
+    assert note == "the data that model A was trained on cannot be read any more: it may hold these rows"

@@ -123,3 +123,18 @@ def test_masks_are_compared_on_the_source_grid():
     assert found.figure("Dice").value == found.figure("Dice", "bone").value
     assert [one.source for one in found.worst] == ["row 1"]
     assert "1 rows without a known truth are left out" in found.notes
+
+
+def test_a_row_without_a_label_is_no_anomaly():
+    """Such as images of a table that names no labels: nothing is known of them, so nothing is told."""
+    scores = np.full((3, 2, 2), 0.9)
+    dataset = dataset_of(scores, np.array([-1, 0, 1]), ("healthy", "ill"))
+    loaded = anomaly_model("healthy", (point(ANOMALOUS, 0.5),))
+
+    found = evaluate(loaded, dataset, device="cpu", resamples=0)
+
+    assert (found.rows, found.counts) == (2, {"healthy": 1, "ill": 1})
+    assert found.figure("precision").value == 0.5
+    assert "1 rows without a known truth are left out" in found.notes
+    with pytest.raises(CallError, match="nothing is known of any row"):
+        evaluate(loaded, dataset.take([0]), device="cpu", resamples=0)

@@ -55,7 +55,7 @@ def test_a_group_that_is_worse_than_all_stands_in_red():
     found = evaluated(worse_in(stated, truth, site == "b"), truth, {"site": site}, subgroups=["site"])
 
     [warning] = [one for one in found.warnings if one.startswith("worse where site is b")]
-    assert "accuracy 0.000 (0.000 to 0.000; in all rows 0." in warning
+    assert "accuracy 0.000 (0.000 to 0.114; in all rows 0." in warning
     assert "macro AUC " in warning
     assert warning.endswith(", in 30 rows")
     assert not any("site is a" in one or "site is c" in one for one in found.warnings)
@@ -127,3 +127,19 @@ def test_a_column_that_is_not_there_or_holds_names_is_refused_before_the_model_i
         evaluated(stated, truth, columns, subgroups=["age"])
     with pytest.raises(CallError, match="column 'name' has 120 different values: name one that has at most 20"):
         evaluated(stated, truth, columns, subgroups=["name"])
+
+
+def test_a_small_group_that_is_all_right_or_all_wrong_is_not_certain():
+    """Draws of ten rows that are all right are all right: their interval would be no interval."""
+    stated, truth = three()
+    right = stated.argmax(axis=1) == truth
+    small = np.zeros(120, bool)
+    small[np.flatnonzero(right)[:10]] = True
+    group = np.where(small, "few", "many")
+
+    found = evaluated(stated, truth, {"device": group}, subgroups=["device"])
+
+    [few] = [one for one in found.subgroups if one.group == "few"]
+    accuracy = next(figure for figure in few.figures if figure.name == "accuracy")
+    assert (accuracy.value, accuracy.high) == (1, 1)
+    assert accuracy.low == pytest.approx(0.722, abs=1e-3)  # Wilson's interval of ten of ten

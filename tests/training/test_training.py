@@ -100,6 +100,26 @@ def test_a_training_that_was_interrupted_ends_in_the_same_weights(data, tmp_path
     assert [point.losses for point in parts.history] == [point.losses for point in whole.history]
 
 
+def test_the_cnn_whose_fused_optimiser_goes_through_memory_is_resumed_to_the_same_weights(data, tmp_path):
+    """Its weights of several channels lie channels last, and a checkpoint's moments must be laid out as they are."""
+    options = {"width": 8, "size": 16, "recipe.batch_size": 8}
+    train("cnn", data, tmp_path / "whole", options=options, steps=12, device="cpu")
+    sent = []
+
+    def interrupt(progress):
+        if progress.phase == "training" and progress.step >= 4 and not sent:
+            sent.append(os.kill(os.getpid(), signal.SIGINT))
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("medplug.training.trainer._PROGRESS_SECONDS", 0.0)
+        stopped = train("cnn", data, tmp_path / "m", options=options, steps=12, device="cpu", progress=interrupt)
+    assert (stopped.card.training.stopped, stopped.card.training.steps < 12) == ("interrupted", True)
+
+    train("cnn", data, tmp_path / "m", options=options, steps=12, device="cpu", resume=True)
+
+    assert weights(tmp_path / "m") == weights(tmp_path / "whole")
+
+
 def test_two_runs_give_the_same_bytes_and_another_seed_does_not(data, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         sides(data, tmp_path / name, steps=12, seed=seed)

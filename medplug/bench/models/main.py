@@ -14,6 +14,7 @@ import numpy as np
 
 import medplug
 
+from ... import model_folder
 from ...dataset import load
 from ...errors import CallError
 from ...model import Task
@@ -95,13 +96,14 @@ def _check(asked: Asked) -> None:
 
 @dataclass
 class _Prepared:
-    """A variant with its recipe in full, and the folder for its trials."""
+    """A variant with its recipe in full, the folder for its trials, and the classifier that judges a generator."""
 
     offer: Offer
     plain: dict[str, Any]
     recipe_sha256: str
     code_sha256: str
     folder: Path
+    judge: str
 
 
 @dataclass
@@ -144,21 +146,30 @@ class _Bench:
         asked = self.asked
         offer = recipe.offer(variant.plugin)
         normal = self._normal(offer)
-        if offer.task is Task.GENERATION and asked.features is None and not (asked.final and self._classifies()):
+        if offer.task is Task.GENERATION and asked.features is None and not (asked.final and self._classifiers()):
             raise CallError(f"{offer.name} is judged in the features of a classifier: name one with --features")
         plain = recipe.resolve(offer, variant.settings, self.tables[0], asked.rows.options, normal)
         hashed, code = recipe.sha256(plain), recipe.code_sha256(offer)
         if asked.final and not asked.again:
             assert asked.log is not None  # checked
             log.refuse_repeated(asked.log, hashed, self.data_sha256, asked.seeds)
-        same = recipe.sha256([plain, code, self.data_sha256, self.how, len(self.folds)])
+        judge = self._judge() if offer.task is Task.GENERATION else ""
+        same = recipe.sha256([plain, code, self.data_sha256, self.how, len(self.folds), judge])
         name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', offer.qualified)}-{same[:12]}"
-        self.prepared[id(variant)] = _Prepared(offer, plain, hashed, code, asked.output / name)
+        self.prepared[id(variant)] = _Prepared(offer, plain, hashed, code, asked.output / name, judge)
 
-    def _classifies(self) -> bool:
-        """Whether a classifier stands among the variants before."""
-        earlier = [self.prepared[id(one)].offer.task for one in self.asked.variants if id(one) in self.prepared]
-        return Task.CLASSIFICATION in earlier
+    def _classifiers(self) -> list[_Prepared]:
+        """The classifiers among the variants before."""
+        earlier = [self.prepared[id(one)] for one in self.asked.variants if id(one) in self.prepared]
+        return [one for one in earlier if one.offer.task is Task.CLASSIFICATION]
+
+    def _judge(self) -> str:
+        """Say which classifier judges a generator: the figures are figures of both."""
+        features = self.asked.features
+        if features is not None:
+            return f"the classifier with the weights {model_folder.read_card(features).weights_sha256[:12]}"
+        first = self._classifiers()[0]
+        return f"{first.folder.name} of the same run, seed {self.asked.seeds[0]}"
 
     def measure(self, variant: Variant) -> Measured:
         """Run every seed and fold of a variant, and say what came out."""
@@ -179,6 +190,7 @@ class _Bench:
             theirs = {figures.of_pca(one.figure) for one in baseline.figures}
             figures_found = tuple(one for one in figures_found if one.figure not in theirs)
             shown, margins = (baseline,) if baseline.figures else (), tuple(more)
+        judged = [f"judged in the features of {ready.judge}"] if ready.judge else []
         measured = Measured(
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             how=self.how,
@@ -205,7 +217,7 @@ class _Bench:
             margins=margins,
             differences=differences,
             place=place(trials[-1].device),
-            notes=tuple(dict.fromkeys(note for one in trials for note in one.notes)),
+            notes=tuple(dict.fromkeys([*judged, *(note for one in trials for note in one.notes)])),
             again=asked.final and asked.again and self._logged(ready),
         )
         if asked.final:

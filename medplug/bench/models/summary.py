@@ -19,7 +19,7 @@ Statistics = Callable[[Floats], Mapping[str, Floats]]
 
 _LEAST = 0.5  # of the draws must give a value
 
-_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.179)
+_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201)
 """The 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom; more have the last."""
 
 
@@ -87,8 +87,11 @@ def paired_by_seed(
             continue
         own.append(msgspec.structs.replace(other, figure=one.figure))
         values_of = {each.seed: each.value for each in other.seeds}
-        apart = [[[each.value - values_of[each.seed]]] for each in one.seeds if each.seed in values_of]
-        made = summary(margin_name(one.figure, baseline), [each.seed for each in one.seeds], np.array(apart))
+        both = [each for each in one.seeds if each.seed in values_of]  # a figure may lack of what one seed made
+        if not both:
+            continue
+        apart = np.array([[[each.value - values_of[each.seed]]] for each in both])
+        made = summary(margin_name(one.figure, baseline), [each.seed for each in both], apart)
         margins += [] if made is None else [made]
     return Baseline(name=baseline, figures=tuple(own)), margins
 

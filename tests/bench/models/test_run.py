@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from bench.models.parts import write_table
 
+import medplug
 from medplug.bench.models import log, main, trial
 from medplug.bench.models.recipe import Variant
 from medplug.case import Case
@@ -156,6 +157,25 @@ def test_a_generator_is_judged_by_the_classifier_of_the_same_final_run(npz, aske
     assert all(one.covers == "seeds" and len(one.seeds) == 2 for one in distances)
     with pytest.raises(CallError, match="--features"):
         main.run(asked(npz, "duel"))
+
+
+def test_what_one_classifier_judged_is_not_taken_for_the_judgement_of_another(npz, asked, tmp_path):
+    few = {"recipe.steps": "3"}
+    judges = []
+    for width in (4, 8):
+        judges.append(tmp_path / f"judge-{width}")
+        medplug.train("cnn", npz, judges[-1], options={"width": width, "recipe.steps": 2}, device="cpu")
+
+    found = [
+        main.run(asked(npz, "duel", settings=few, final=True, seeds=(0,), features=judge, again=True))[0]
+        for judge in (*judges, judges[0])
+    ]
+
+    distances = [next(one.value for one in run.figures if one.figure.startswith("Frechet distance")) for run in found]
+    assert distances[0] == distances[2] != distances[1]
+    assert len(trained(tmp_path / "out")) == 2
+    for run, judge in zip(found, judges):
+        assert f"the weights {read_card(judge).weights_sha256[:12]}" in run.notes[0]
 
 
 def test_what_cannot_be_benchmarked_is_refused_before_the_first_training(npz, asked, tmp_path):

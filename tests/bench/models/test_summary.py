@@ -123,3 +123,23 @@ def test_a_generators_own_baseline_is_paired_with_it_by_seed():
     assert found["AUC of a classifier of generated images above PCA generator"] == pytest.approx((-0.05,) * 3)
     assert lower_is_better("Frechet ratio (radiomics)")
     assert not lower_is_better("recall (radiomics)")
+
+
+def test_few_seeds_have_students_quantiles_and_not_smaller_ones():
+    numbers = np.arange(12.0).reshape(12, 1, 1)
+
+    found = summary("x", range(12), numbers)
+
+    half = 2.201 * numbers.std(ddof=1) / np.sqrt(12)  # the 97.5 % quantile for 11 degrees of freedom
+    assert (found.low, found.high) == pytest.approx((5.5 - half, 5.5 + half))
+
+
+def test_a_baseline_that_one_seed_lacks_is_compared_by_the_others():
+    trials = [scored(seed, answers(seed), **{"AUC": 0.9 + seed / 100}) for seed in (0, 1, 2)]
+    for trial in trials[1:]:
+        trial.whole["AUC (PCA)"] = 0.5  # type: ignore[index]
+
+    _, [margin] = paired_by_seed(summarise(trials, {}), "PCA", lambda name: f"{name} (PCA)")
+
+    assert [one.seed for one in margin.seeds] == [1, 2]
+    assert margin.value == pytest.approx(0.415)

@@ -83,7 +83,7 @@ class Cnn(medplug.Trainable):
     """A residual network (He et al. 2016) that says how probable each label is."""
 
     name: ClassVar[str] = "cnn"
-    version: ClassVar[str] = "1.0"
+    version: ClassVar[str] = "1.1"
     task: ClassVar[medplug.Task] = medplug.Task.CLASSIFICATION
     Options: ClassVar[type[medplug.ModelOptions]] = CnnOptions
     options: CnnOptions

@@ -129,6 +129,7 @@ class _Bench:
             if asked.final
             else folds.cross_validation(rows, looked_at, grouped, asked.folds)
         )
+        self.commit = _commit()  # as of the hashes of the code: a checkout may move on while it runs
         self.how: How = "final" if asked.final else "cross-validation"
         self.folds: list[Fold] = made
         self.tables = [
@@ -184,7 +185,7 @@ class _Bench:
         plugin = ready.offer.qualified
         differences = self._differences(made, self.first[plugin]) if plugin in self.first else ()
         self.first.setdefault(plugin, made)
-        figures_found, margins = summarise(scored, made), self._margins(task, made, against)
+        figures_found, margins = summarise(scored, made, figures.bounds), self._margins(task, made, against)
         if task is Task.GENERATION:  # its evaluation measures the baseline beside it
             baseline, more = paired_by_seed(figures_found, figures.PCA_GENERATOR, figures.of_pca)
             theirs = {figures.of_pca(one.figure) for one in baseline.figures}
@@ -205,7 +206,7 @@ class _Bench:
             recipe=ready.plain,
             recipe_sha256=ready.recipe_sha256,
             medplug=medplug.__version__,
-            commit=_commit(),
+            commit=self.commit,
             code_sha256=ready.code_sha256,
             seeds=tuple(asked.seeds),
             folds=len(self.folds),
@@ -272,7 +273,9 @@ class _Bench:
                 for name, one in self._baselines_of(task, fold, table).items():
                     scored.setdefault(name, []).append(one)
             made = {name: values(each, self.held, self.clusters, RESAMPLES) for name, each in scored.items()}
-            shown = tuple(Baseline(name=name, figures=summarise(scored[name], made[name])) for name in made)
+            shown = tuple(
+                Baseline(name=name, figures=summarise(scored[name], made[name], figures.bounds)) for name in made
+            )
             self.compared[task] = (made, shown)
         return self.compared.get(task, ({}, ()))
 

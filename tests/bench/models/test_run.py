@@ -76,6 +76,16 @@ def test_other_settings_or_other_data_are_not_taken_for_finished(npz, asked, tmp
     assert len(trained(tmp_path / "out")) == 3 * 2
 
 
+def test_the_commit_is_that_which_the_run_began_with(npz, asked, monkeypatch):
+    commits = iter(["one", "two", "three"])
+    monkeypatch.setattr(main, "_commit", lambda: next(commits))
+    variants = [Variant("sides", {"recipe.steps": steps}, steps) for steps in ("2", "3")]
+
+    found = main.run(asked(npz, variants=variants, seeds=(0,)))
+
+    assert [one.commit for one in found] == ["one", "one"]
+
+
 def test_variants_of_a_plugin_are_compared_with_the_first(npz, asked):
     variants = [Variant("sides", {"recipe.steps": steps}, f"recipe.steps={steps}") for steps in ("2", "60")]
 

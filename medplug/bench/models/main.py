@@ -155,7 +155,8 @@ class _Bench:
             assert asked.log is not None  # checked
             log.refuse_repeated(asked.log, hashed, self.data_sha256, asked.seeds)
         judge = self._judge() if offer.task is Task.GENERATION else ""
-        same = recipe.sha256([plain, code, self.data_sha256, self.how, len(self.folds), judge])
+        foreign = {kind: len(files) for kind, files in asked.foreign.items()} if asked.final else {}
+        same = recipe.sha256([plain, code, self.data_sha256, self.how, len(self.folds), judge, foreign])
         name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', offer.qualified)}-{same[:12]}"
         self.prepared[id(variant)] = _Prepared(offer, plain, hashed, code, asked.output / name, judge)
 

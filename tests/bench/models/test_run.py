@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench.models.parts import write_table
+from learners import write_npz
 
 import medplug
-from medplug.bench.models import log, main, trial
+from medplug.bench.models import log, main, trial, trust
 from medplug.bench.models.recipe import Variant
 from medplug.case import Case
 from medplug.errors import CallError, TrainingError
@@ -186,6 +187,19 @@ def test_what_one_classifier_judged_is_not_taken_for_the_judgement_of_another(np
     assert len(trained(tmp_path / "out")) == 2
     for run, judge in zip(found, judges):
         assert f"the weights {read_card(judge).weights_sha256[:12]}" in run.notes[0]
+
+
+def test_a_model_that_met_no_foreign_images_meets_them_when_they_are_there(asked, tmp_path):
+    npz = write_npz(tmp_path / "more.npz", val=24)  # enough for a measure of novelty
+    write_table(tmp_path, test_files=True)
+    foreign = {"other": [tmp_path / f"{row}.png" for row in range(12)]}
+    once = {"final": True, "seeds": (0,), "again": True}
+
+    [without] = main.run(asked(npz, **once))
+    [met] = main.run(asked(npz, foreign=foreign, **once))
+
+    assert without.find(trust.FOREIGN) is None
+    assert met.find(trust.FOREIGN) is not None
 
 
 def test_what_cannot_be_benchmarked_is_refused_before_the_first_training(npz, asked, tmp_path):

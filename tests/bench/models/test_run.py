@@ -79,7 +79,7 @@ def test_other_settings_or_other_data_are_not_taken_for_finished(npz, asked, tmp
 
 def test_the_commit_is_that_which_the_run_began_with(npz, asked, monkeypatch):
     commits = iter(["one", "two", "three"])
-    monkeypatch.setattr(main, "_commit", lambda: next(commits))
+    monkeypatch.setattr(main, "commit", lambda: next(commits))
     variants = [Variant("sides", {"recipe.steps": steps}, steps) for steps in ("2", "3")]
 
     found = main.run(asked(npz, variants=variants, seeds=(0,)))
@@ -124,6 +124,34 @@ def test_the_same_final_run_is_refused_before_anything_is_trained_unless_the_log
     main.run(asked(npz, final=True, seeds=(0,), settings={"recipe.steps": "4"}))
 
     assert [run.again for run in log.read(tmp_path / "log.jsonl")] == [False, True, False]
+
+
+def test_a_final_run_of_two_plugins_that_was_cut_short_goes_on_and_each_is_logged_once(
+    npz, asked, tmp_path, monkeypatch
+):
+    few = {"recipe.steps": "3"}
+    call = asked(npz, variants=[Variant("sides", few), Variant("cnn", {**few, "width": "4"})], final=True)
+    whole = trial.run
+
+    def cut_short(folder: Path, plugin: str, *args: object, **more: object) -> trial.Trial:
+        if plugin == "cnn" and more["seed"] == 1:
+            raise KeyboardInterrupt
+        return whole(folder, plugin, *args, **more)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trial, "run", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            main.run(call)
+    [logged] = log.read(tmp_path / "log.jsonl")
+    times = trained(tmp_path / "out")
+
+    first, second = main.run(call)
+
+    assert first == logged
+    assert log.read(tmp_path / "log.jsonl") == (first, second)
+    assert {folder: trained(tmp_path / "out")[folder] for folder in times} == times
+    with pytest.raises(CallError, match="--again"):
+        main.run(call)
 
 
 def test_a_patient_in_train_and_test_stops_a_final_run(tmp_path, asked):

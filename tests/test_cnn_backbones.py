@@ -199,19 +199,19 @@ def test_what_holds_no_weights_is_named(tmp_path):
         read(tmp_path / "weights.pt")
 
 
-def data_image():
-    return torch.randint(0, 255, (20, 20), generator=torch.Generator().manual_seed(0)).to(torch.uint8).numpy()
+def data_image(seed=0):
+    return torch.randint(0, 255, (20, 20), generator=torch.Generator().manual_seed(seed)).to(torch.uint8).numpy()
 
 
 def _pictures(folder):
-    """A folder of two classes of pictures."""
+    """A folder of two classes of pictures, of which no two are alike."""
     from PIL import Image as Picture
 
-    for label in ("a", "b"):
+    for place, label in enumerate(("a", "b")):
         for number in range(10):
             file = folder / "data" / label / f"{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
-            Picture.fromarray(data_image() // (2 if label == "a" else 1) + number).save(file)
+            Picture.fromarray(data_image(2 * number + place) // (2 - place)).save(file)
     return folder / "data"
 
 

@@ -76,6 +76,25 @@ def test_one_view_is_the_image_alone():
         torch.testing.assert_close(model.forward(network, batch)["logits"], network(batch.image))
 
 
+@pytest.mark.parametrize(
+    ("shape", "backbone", "views"),
+    [
+        ((28, 28), "residual", 8),
+        ((63, 40), "residual", 8),
+        ((64, 64), "residual", 1),
+        ((1024, 900), "residual", 1),
+        ((28, 28), "monai:resnet10", 1),  # which sees it at 64
+        ((24, 24, 24), "residual", 1),
+    ],
+)
+def test_only_thumbnails_are_looked_at_eight_times_since_larger_images_would_cost_as_many_answers(
+    shape, backbone, views
+):
+    survey = medplug.Survey(shape, 1, 9, LABELS)
+
+    assert Cnn(CnnOptions(backbone=backbone), LABELS).fit_options(survey).views == views
+
+
 def test_no_views_are_no_option():
     with pytest.raises(ValueError, match="views is 0"):
         CnnOptions(views=0)

@@ -2,9 +2,12 @@
 
 import csv
 import os
+import subprocess
+import sys
 from itertools import combinations
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -12,6 +15,8 @@ import medplug
 from medplug import CallError
 from medplug.case import Unit
 from medplug.dataset import DataOptions
+from medplug.evaluation.main import FILE
+from medplug.figures import Evaluation
 from medplug.planting import LABELS, SPLITS, plant_set
 from medplug.sources import from_array, read
 
@@ -181,30 +186,19 @@ def test_a_model_is_trained_evaluated_and_run_on_the_volumes(made, tmp_path):
 
 @pytest.mark.skipif("MEDPLUG_VOLUMES" not in os.environ, reason="takes minutes: set MEDPLUG_VOLUMES=1")
 def test_a_3d_model_finds_planted_lesions_in_parts_of_real_series_that_it_never_saw(tmp_path):
-    """As examples/volumes/train.sh does it."""
+    """By the very commands of the example."""
     data = Path(os.environ.get("MEDPLUG_TEST_DATA", "")) / "dicom-series"
     if not data.is_dir():
         pytest.skip("no real series: name the folder of test data in MEDPLUG_TEST_DATA")
-    planted = plant_set(data, tmp_path / "set", count=2000, size=24)
-    medplug.train(
-        "cnn",
-        data=planted.manifest,
-        output=tmp_path / "model",
-        data_options=DataOptions(patient="patient"),
-        options={
-            "width": 16,
-            "depth": (1, 1),
-            "mixup": 0.0,
-            "cutmix": 0.0,
-            "smoothing": 0.0,
-            "learning_rate": 4e-3,
-            "recipe.batch_size": 32,
-            "recipe.ema": 0.98,
-        },
-        steps=1400,
-        device="cpu",
+    script = Path(__file__).parents[1] / "examples" / "volumes" / "train.sh"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+
+    subprocess.run(
+        ["sh", script, data, tmp_path / "made", "--device", "cpu"], env={**os.environ, "PATH": path}, check=True
     )
 
-    found = medplug.evaluate(tmp_path / "model", device="cpu")
-
-    assert found.figure("AUC", "lesion").value >= 0.95
+    [written] = (tmp_path / "made" / "model").rglob(FILE)
+    found = msgspec.json.decode(written.read_bytes(), type=Evaluation)
+    assert (found.rows, found.clustered_by, found.refused) == (500, "patient", 0)
+    assert found.figure("AUC", "lesion").low >= 0.95
+    assert found.explained.figure("hit above control", "a random place of the body").low > 0

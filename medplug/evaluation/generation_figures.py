@@ -117,6 +117,11 @@ def generator_figures(
                 f"fewer images than the {features} features of {name}: distances are too large by a common amount, "
                 "so compare them with each other only"
             )
+    trained = len(dataset.of("train"))
+    if split != "train" and trained > len(learned) == MOST:
+        notes.append(
+            f"near copies are looked for among {MOST} of the {trained} train rows: of the others none is found"
+        )
     near = nearness(made, learned, real, other)
     figures += list(_copies(near, real, resamples, seed))
     learnt, said = _learnt(generator, compared, resamples, seed)

@@ -33,6 +33,9 @@ Backbone = Literal[
 _SMALLEST_FOR_MONAI = 64
 """The side, in pixels, below which MONAI's networks shrink an image to nothing."""
 
+_THUMBNAIL = 64
+"""The side, in pixels, below which a network is cheap enough for eight views of each image."""
+
 _PAIRED = frozenset(
     {"BREAST", "EYE", "SHOULDER", "ARM", "ELBOW", "FOREARM", "WRIST", "HAND", "FINGER"}
     | {"HIP", "THIGH", "KNEE", "LEG", "CALF", "ANKLE", "FOOT", "TOE", "SKIN"}
@@ -80,7 +83,7 @@ class Cnn(medplug.Trainable):
     """A residual network (He et al. 2016) that says how probable each label is."""
 
     name: ClassVar[str] = "cnn"
-    version: ClassVar[str] = "1.0"
+    version: ClassVar[str] = "1.1"
     task: ClassVar[medplug.Task] = medplug.Task.CLASSIFICATION
     Options: ClassVar[type[medplug.ModelOptions]] = CnnOptions
     options: CnnOptions
@@ -95,13 +98,14 @@ class Cnn(medplug.Trainable):
         limit = 96 if dims == 2 else 48
         if self.options.backbone != "residual":
             longest, limit = max(longest, _SMALLEST_FOR_MONAI), max(limit, _SMALLEST_FOR_MONAI)
+        size = min(longest, limit)
         return self.options.replace(
             dims=dims,
-            size=min(longest, limit),
+            size=size,
             channels=1 if survey.channels in (1, 3) else survey.channels,
             mirror=_mirrored(survey),
-            views=8 if dims == 2 else 1,
-            stem=2 if dims == 3 and min(longest, limit) >= 16 else None,  # a volume's cost falls by eight
+            views=8 if dims == 2 and size < _THUMBNAIL else 1,  # of larger ones they gain too little for their cost
+            stem=2 if dims == 3 and size >= 16 else None,  # a volume's cost falls by eight
         )
 
     def contract(self) -> medplug.InputContract:
@@ -140,7 +144,7 @@ class Cnn(medplug.Trainable):
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise: small images are learnt by heart sooner."""
         return medplug.Recipe(
-            epochs=50 if self.options.size >= 64 else 12,
+            epochs=12 if self.options.size < _THUMBNAIL else 50,
             batch_size=32,
             decay=0.4,
             ema=0.995,
@@ -169,7 +173,7 @@ class Cnn(medplug.Trainable):
     def forward(self, network: nn.Module, batch: medplug.Batch) -> Mapping[str, Tensor]:
         """Return "logits" [N, labels], the mean over the option's `views`, and "features" [N, F] of the image alone.
 
-        Whoever follows gradients, to explain an answer say, is given the image alone.
+        Whoever follows gradients, to explain an answer say, is given the logits of the image alone.
         """
         import torch
 

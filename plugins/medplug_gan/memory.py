@@ -1,4 +1,4 @@
-"""What a generator keeps of its training images: enough to know one again, far too little to draw it."""
+"""What a generator keeps of its training images: enough to know one again, and what a thumbnail of 8 x 8 tells."""
 
 import math
 from collections.abc import Iterable

@@ -188,7 +188,7 @@ def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 def gradient_penalty(judged: Tensor, images: Tensor) -> Tensor:
     """The mean squared gradient of the judgements [N] by the images: R1 of real ones, R2 of generated ones.
 
-    `images` must be leaves that require their gradient, and `judged` come from them in float32.
+    `images` must be leaves that require their gradient; `judged`, in float32, come from them, by coarser steps perhaps.
     """
     [gradient] = torch.autograd.grad(judged.sum(), images, create_graph=True)
     return gradient.square().flatten(1).sum(1).mean()

@@ -14,7 +14,7 @@ import medplug
 from medplug.case import Case, CaseReference
 from medplug.dataset import Dataset
 from medplug.errors import CallError
-from medplug.evaluation import evaluate, frechet, learned_from_samples
+from medplug.evaluation import evaluate, frechet, generation_figures, learned_from_samples
 from medplug.evaluation.feature_spaces import CLASSIFIER, PIXELS, RADIOMICS
 from medplug.evaluation.generation_figures import (
     AUC,
@@ -200,6 +200,19 @@ def test_images_that_were_trained_on_are_near_copies_and_stand_beside_their_sour
     with Picture.open(io.BytesIO(base64.b64decode(first.picture.partition(",")[2]))) as picture:
         source = int(first.source.removeprefix("row "))
         assert np.array_equal(np.asarray(picture), images[source])
+
+
+def test_near_copies_that_cannot_be_found_are_told_of(monkeypatch):
+    monkeypatch.setattr(generation_figures, "MOST", 20)
+    images = pictures(60)
+
+    def notes(train):
+        data = dataset_of(images[: train + 20], split(train, 20))
+        return evaluate(Repeats(images), data, features=fresh(Pixels()), device="cpu", samples=20, resamples=0).notes
+
+    said = "near copies are looked for among 20 of the 40 train rows: of the others none is found"
+    assert said in notes(40)
+    assert not any("looked for" in note for note in notes(20))
 
 
 def test_what_labelled_images_teach_is_told_beside_a_pca_generators_and_real_ones(monkeypatch):

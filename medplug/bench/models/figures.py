@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ TAUGHT = "AUC of a classifier of generated images"
 """What a classifier reaches that has seen a generator's images alone."""
 
 _OF_PCA = {TAUGHT: "AUC of a classifier of PCA images"}
+_DIFFERENCES = ("accuracy gained", "pointing hit above")
 _LOWER = ("ECE", "Frechet", "near copies", SPECIFICITY_ERROR)
 
 
@@ -51,6 +53,13 @@ def of_pca(figure: str) -> str:
 def lower_is_better(figure: str) -> bool:
     """Return whether less is more."""
     return figure.startswith(_LOWER)
+
+
+def bounds(figure: str) -> tuple[float, float]:
+    """Return the least and the largest value that a figure can have: most are shares, some differences of shares."""
+    if figure.startswith("Frechet"):
+        return 0.0, math.inf
+    return (-1.0 if figure.startswith(_DIFFERENCES) else 0.0), 1.0
 
 
 def classification(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import re
-import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 
 import medplug
 
+from ... import model_folder
 from ...dataset import load
 from ...errors import CallError
 from ...model import Task
@@ -21,7 +21,7 @@ from ...plugins import Offer
 from ...training import TrainingProgress
 from . import baselines, figures, folds, log, recipe, trial
 from .folds import Fold
-from .place import place
+from .place import commit, place
 from .recipe import Variant
 from .report import Baseline, How, Measured, Summary, margin_name
 from .rows import Numbers, Rows
@@ -80,6 +80,7 @@ def run(asked: Asked, report: Report = lambda _: None) -> tuple[Measured, ...]:
     bench = _Bench(asked, report)
     for variant in asked.variants:  # all refusals come before the first training
         bench.prepare(variant)
+    bench.refuse_repeated()
     return tuple(bench.measure(variant) for variant in asked.variants)
 
 
@@ -95,13 +96,14 @@ def _check(asked: Asked) -> None:
 
 @dataclass
 class _Prepared:
-    """A variant with its recipe in full, and the folder for its trials."""
+    """A variant with its recipe in full, the folder for its trials, and the classifier that judges a generator."""
 
     offer: Offer
     plain: dict[str, Any]
     recipe_sha256: str
     code_sha256: str
     folder: Path
+    judge: str
 
 
 @dataclass
@@ -109,6 +111,7 @@ class _Bench:
     asked: Asked
     report: Report
     prepared: dict[int, _Prepared] = field(default_factory=dict)
+    logged: dict[int, Measured] = field(default_factory=dict)
     compared: dict[Task, tuple[dict[str, Values], tuple[Baseline, ...]]] = field(default_factory=dict)
     first: dict[str, Values] = field(default_factory=dict)
     classifier: Path | None = None
@@ -127,6 +130,7 @@ class _Bench:
             if asked.final
             else folds.cross_validation(rows, looked_at, grouped, asked.folds)
         )
+        self.commit = commit()  # as of the hashes of the code: a checkout may move on while it runs
         self.how: How = "final" if asked.final else "cross-validation"
         self.folds: list[Fold] = made
         self.tables = [
@@ -144,21 +148,46 @@ class _Bench:
         asked = self.asked
         offer = recipe.offer(variant.plugin)
         normal = self._normal(offer)
-        if offer.task is Task.GENERATION and asked.features is None and not (asked.final and self._classifies()):
+        if offer.task is Task.GENERATION and asked.features is None and not (asked.final and self._classifiers()):
             raise CallError(f"{offer.name} is judged in the features of a classifier: name one with --features")
         plain = recipe.resolve(offer, variant.settings, self.tables[0], asked.rows.options, normal)
         hashed, code = recipe.sha256(plain), recipe.code_sha256(offer)
-        if asked.final and not asked.again:
-            assert asked.log is not None  # checked
-            log.refuse_repeated(asked.log, hashed, self.data_sha256, asked.seeds)
-        same = recipe.sha256([plain, code, self.data_sha256, self.how, len(self.folds)])
+        judge = self._judge() if offer.task is Task.GENERATION else ""
+        foreign = {kind: len(files) for kind, files in asked.foreign.items()} if asked.final else {}
+        same = recipe.sha256([plain, code, self.data_sha256, self.how, len(self.folds), judge, foreign])
         name = f"{re.sub(r'[^A-Za-z0-9_-]+', '_', offer.qualified)}-{same[:12]}"
-        self.prepared[id(variant)] = _Prepared(offer, plain, hashed, code, asked.output / name)
+        self.prepared[id(variant)] = _Prepared(offer, plain, hashed, code, asked.output / name, judge)
 
-    def _classifies(self) -> bool:
-        """Whether a classifier stands among the variants before."""
-        earlier = [self.prepared[id(one)].offer.task for one in self.asked.variants if id(one) in self.prepared]
-        return Task.CLASSIFICATION in earlier
+    def refuse_repeated(self) -> None:
+        """Refuse a final run that the log has, but for the first plugins of a call that was cut short at a later."""
+        asked = self.asked
+        if not asked.final or asked.again:
+            return
+        assert asked.log is not None  # checked
+        for variant in asked.variants:
+            ready = self.prepared[id(variant)]
+            earlier = log.earlier(log.read(asked.log), ready.recipe_sha256, self.data_sha256, asked.seeds)
+            finished = all(trial.read(_trial_folder(ready, seed, 0)) is not None for seed in asked.seeds)
+            if earlier and finished and earlier[-1].seeds == tuple(asked.seeds):
+                self.logged[id(variant)] = earlier[-1]
+            else:
+                log.refuse_repeated(asked.log, ready.recipe_sha256, self.data_sha256, asked.seeds)
+        if len(self.logged) == len(asked.variants):
+            ready = self.prepared[id(asked.variants[0])]
+            log.refuse_repeated(asked.log, ready.recipe_sha256, self.data_sha256, asked.seeds)
+
+    def _classifiers(self) -> list[_Prepared]:
+        """The classifiers among the variants before."""
+        earlier = [self.prepared[id(one)] for one in self.asked.variants if id(one) in self.prepared]
+        return [one for one in earlier if one.offer.task is Task.CLASSIFICATION]
+
+    def _judge(self) -> str:
+        """Say which classifier judges a generator: the figures are figures of both."""
+        features = self.asked.features
+        if features is not None:
+            return f"the classifier with the weights {model_folder.read_card(features).weights_sha256[:12]}"
+        first = self._classifiers()[0]
+        return f"{first.folder.name} of the same run, seed {self.asked.seeds[0]}"
 
     def measure(self, variant: Variant) -> Measured:
         """Run every seed and fold of a variant, and say what came out."""
@@ -167,18 +196,19 @@ class _Bench:
         against, shown = self._baselines(task)
         trials = [self._trial(variant, ready, seed, fold) for seed in asked.seeds for fold in self.folds]
         if task is Task.CLASSIFICATION and self.classifier is None and asked.final:
-            self.classifier = ready.folder / f"seed-{asked.seeds[0]}-fold-0" / "model"
+            self.classifier = _trial_folder(ready, asked.seeds[0], 0) / "model"
         scored = [self._scored(one) for one in trials]
         made = values(scored, self.held, self.clusters, RESAMPLES)
         plugin = ready.offer.qualified
         differences = self._differences(made, self.first[plugin]) if plugin in self.first else ()
         self.first.setdefault(plugin, made)
-        figures_found, margins = summarise(scored, made), self._margins(task, made, against)
+        figures_found, margins = summarise(scored, made, figures.bounds), self._margins(task, made, against)
         if task is Task.GENERATION:  # its evaluation measures the baseline beside it
             baseline, more = paired_by_seed(figures_found, figures.PCA_GENERATOR, figures.of_pca)
             theirs = {figures.of_pca(one.figure) for one in baseline.figures}
             figures_found = tuple(one for one in figures_found if one.figure not in theirs)
             shown, margins = (baseline,) if baseline.figures else (), tuple(more)
+        judged = [f"judged in the features of {ready.judge}"] if ready.judge else []
         measured = Measured(
             date=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             how=self.how,
@@ -193,7 +223,7 @@ class _Bench:
             recipe=ready.plain,
             recipe_sha256=ready.recipe_sha256,
             medplug=medplug.__version__,
-            commit=_commit(),
+            commit=self.commit,
             code_sha256=ready.code_sha256,
             seeds=tuple(asked.seeds),
             folds=len(self.folds),
@@ -205,9 +235,11 @@ class _Bench:
             margins=margins,
             differences=differences,
             place=place(trials[-1].device),
-            notes=tuple(dict.fromkeys(note for one in trials for note in one.notes)),
+            notes=tuple(dict.fromkeys([*judged, *(note for one in trials for note in one.notes)])),
             again=asked.final and asked.again and self._logged(ready),
         )
+        if id(variant) in self.logged:
+            return self.logged[id(variant)]
         if asked.final:
             assert asked.log is not None  # checked
             log.append(asked.log, measured)
@@ -215,7 +247,7 @@ class _Bench:
 
     def _trial(self, variant: Variant, ready: _Prepared, seed: int, fold: Fold) -> Trial:
         asked = self.asked
-        folder = ready.folder / f"seed-{seed}-fold-{fold.number}"
+        folder = _trial_folder(ready, seed, fold.number)
         wanted = len(asked.variants) * len(asked.seeds) * len(self.folds)
         words = f"{ready.offer.name} {variant.text}".strip() + f", seed {seed}"
         words += "" if asked.final else f", fold {fold.number}"
@@ -260,7 +292,9 @@ class _Bench:
                 for name, one in self._baselines_of(task, fold, table).items():
                     scored.setdefault(name, []).append(one)
             made = {name: values(each, self.held, self.clusters, RESAMPLES) for name, each in scored.items()}
-            shown = tuple(Baseline(name=name, figures=summarise(scored[name], made[name])) for name in made)
+            shown = tuple(
+                Baseline(name=name, figures=summarise(scored[name], made[name], figures.bounds)) for name in made
+            )
             self.compared[task] = (made, shown)
         return self.compared.get(task, ({}, ()))
 
@@ -307,21 +341,9 @@ class _Bench:
         )
 
 
+def _trial_folder(ready: _Prepared, seed: int, fold: int) -> Path:
+    return ready.folder / f"seed-{seed}-fold-{fold}"
+
+
 def _grouped_by(rows: Rows) -> str:
     return "equal images" if rows.options.patient is None else f"{rows.options.patient} and equal images"
-
-
-def _commit() -> str | None:
-    """The commit of the checkout that medplug runs from, with "+" where it was changed; None where there is none."""
-    folder = Path(str(medplug.__file__)).parent
-
-    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=False)
-
-    try:
-        head = git("rev-parse", "HEAD")
-        if head.returncode or git("ls-files", "--error-unmatch", "__init__.py").returncode:
-            return None  # no repository, or one that only holds the environment
-        return head.stdout.strip() + ("+" if git("status", "--porcelain", "--", ".").stdout.strip() else "")
-    except OSError:
-        return None

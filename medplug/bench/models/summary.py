@@ -19,7 +19,7 @@ Statistics = Callable[[Floats], Mapping[str, Floats]]
 
 _LEAST = 0.5  # of the draws must give a value
 
-_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.179)
+_STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201)
 """The 97.5 % quantiles of Student's t for 1, 2, ... degrees of freedom; more have the last."""
 
 
@@ -59,7 +59,15 @@ def values(scored: Sequence[Scored], rows: NDArray[np.int64], clusters: NDArray[
     return {name: np.concatenate(parts, axis=2) for name, parts in found.items()}
 
 
-def summarise(scored: Sequence[Scored], made: Values) -> tuple[Summary, ...]:
+Bounds = Callable[[str], tuple[float, float]]
+"""The least and the largest value that a figure of this name can have: no interval leaves them."""
+
+
+def _anything(name: str) -> tuple[float, float]:
+    return -math.inf, math.inf
+
+
+def summarise(scored: Sequence[Scored], made: Values, bounds: Bounds = _anything) -> tuple[Summary, ...]:
     """Return every figure's mean and intervals: those made of rows, from `values`, and the others."""
     seeds = sorted({one.seed for one in scored})
     summaries = [summary(name, seeds, numbers) for name, numbers in made.items()]
@@ -69,7 +77,17 @@ def summarise(scored: Sequence[Scored], made: Values) -> tuple[Summary, ...]:
         for one in scored:
             numbers[seeds.index(one.seed), folds.index(one.fold), 0] = one.whole.get(name, np.nan)
         summaries.append(summary(name, seeds, numbers))
-    return tuple(one for one in summaries if one is not None)
+    return tuple(_within(one, *bounds(one.figure)) for one in summaries if one is not None)
+
+
+def _within(one: Summary, least: float, largest: float) -> Summary:
+    """Cut a figure's intervals to the values that it can have: stretched ones, and Student's, may leave them."""
+
+    def cut(low: float | None, high: float | None) -> dict[str, float]:
+        return {} if low is None or high is None else {"low": max(low, least), "high": min(high, largest)}
+
+    seeds = tuple(msgspec.structs.replace(each, **cut(each.low, each.high)) for each in one.seeds)
+    return msgspec.structs.replace(one, **cut(one.low, one.high), seeds=seeds)
 
 
 def paired_by_seed(
@@ -87,8 +105,11 @@ def paired_by_seed(
             continue
         own.append(msgspec.structs.replace(other, figure=one.figure))
         values_of = {each.seed: each.value for each in other.seeds}
-        apart = [[[each.value - values_of[each.seed]]] for each in one.seeds if each.seed in values_of]
-        made = summary(margin_name(one.figure, baseline), [each.seed for each in one.seeds], np.array(apart))
+        both = [each for each in one.seeds if each.seed in values_of]  # a figure may lack of what one seed made
+        if not both:
+            continue
+        apart = np.array([[[each.value - values_of[each.seed]]] for each in both])
+        made = summary(margin_name(one.figure, baseline), [each.seed for each in both], apart)
         margins += [] if made is None else [made]
     return Baseline(name=baseline, figures=tuple(own)), margins
 
@@ -159,8 +180,6 @@ def _percentiles(drawn: Floats, point: float) -> tuple[float | None, float | Non
     if len(finite) < max(1, _LEAST * len(drawn)):
         return None, None
     low, high = np.percentile(finite, [2.5, 97.5]) - (finite.mean() - point)
-    if finite.min() >= 0:  # what cannot be negative has no interval that says it could
-        low = max(low, 0.0)
     return float(low), float(high)
 
 

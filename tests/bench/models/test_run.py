@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bench.models.parts import write_table
+from learners import write_npz
 
-from medplug.bench.models import log, main, trial
+import medplug
+from medplug.bench.models import log, main, trial, trust
 from medplug.bench.models.recipe import Variant
 from medplug.case import Case
 from medplug.errors import CallError, TrainingError
@@ -75,6 +77,16 @@ def test_other_settings_or_other_data_are_not_taken_for_finished(npz, asked, tmp
     assert len(trained(tmp_path / "out")) == 3 * 2
 
 
+def test_the_commit_is_that_which_the_run_began_with(npz, asked, monkeypatch):
+    commits = iter(["one", "two", "three"])
+    monkeypatch.setattr(main, "commit", lambda: next(commits))
+    variants = [Variant("sides", {"recipe.steps": steps}, steps) for steps in ("2", "3")]
+
+    found = main.run(asked(npz, variants=variants, seeds=(0,)))
+
+    assert [one.commit for one in found] == ["one", "one"]
+
+
 def test_variants_of_a_plugin_are_compared_with_the_first(npz, asked):
     variants = [Variant("sides", {"recipe.steps": steps}, f"recipe.steps={steps}") for steps in ("2", "60")]
 
@@ -112,6 +124,34 @@ def test_the_same_final_run_is_refused_before_anything_is_trained_unless_the_log
     main.run(asked(npz, final=True, seeds=(0,), settings={"recipe.steps": "4"}))
 
     assert [run.again for run in log.read(tmp_path / "log.jsonl")] == [False, True, False]
+
+
+def test_a_final_run_of_two_plugins_that_was_cut_short_goes_on_and_each_is_logged_once(
+    npz, asked, tmp_path, monkeypatch
+):
+    few = {"recipe.steps": "3"}
+    call = asked(npz, variants=[Variant("sides", few), Variant("cnn", {**few, "width": "4"})], final=True)
+    whole = trial.run
+
+    def cut_short(folder: Path, plugin: str, *args: object, **more: object) -> trial.Trial:
+        if plugin == "cnn" and more["seed"] == 1:
+            raise KeyboardInterrupt
+        return whole(folder, plugin, *args, **more)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trial, "run", cut_short)
+        with pytest.raises(KeyboardInterrupt):
+            main.run(call)
+    [logged] = log.read(tmp_path / "log.jsonl")
+    times = trained(tmp_path / "out")
+
+    first, second = main.run(call)
+
+    assert first == logged
+    assert log.read(tmp_path / "log.jsonl") == (first, second)
+    assert {folder: trained(tmp_path / "out")[folder] for folder in times} == times
+    with pytest.raises(CallError, match="--again"):
+        main.run(call)
 
 
 def test_a_patient_in_train_and_test_stops_a_final_run(tmp_path, asked):
@@ -156,6 +196,38 @@ def test_a_generator_is_judged_by_the_classifier_of_the_same_final_run(npz, aske
     assert all(one.covers == "seeds" and len(one.seeds) == 2 for one in distances)
     with pytest.raises(CallError, match="--features"):
         main.run(asked(npz, "duel"))
+
+
+def test_what_one_classifier_judged_is_not_taken_for_the_judgement_of_another(npz, asked, tmp_path):
+    few = {"recipe.steps": "3"}
+    judges = []
+    for width in (4, 8):
+        judges.append(tmp_path / f"judge-{width}")
+        medplug.train("cnn", npz, judges[-1], options={"width": width, "recipe.steps": 2}, device="cpu")
+
+    found = [
+        main.run(asked(npz, "duel", settings=few, final=True, seeds=(0,), features=judge, again=True))[0]
+        for judge in (*judges, judges[0])
+    ]
+
+    distances = [next(one.value for one in run.figures if one.figure.startswith("Frechet distance")) for run in found]
+    assert distances[0] == distances[2] != distances[1]
+    assert len(trained(tmp_path / "out")) == 2
+    for run, judge in zip(found, judges):
+        assert f"the weights {read_card(judge).weights_sha256[:12]}" in run.notes[0]
+
+
+def test_a_model_that_met_no_foreign_images_meets_them_when_they_are_there(asked, tmp_path):
+    npz = write_npz(tmp_path / "more.npz", val=24)  # enough for a measure of novelty
+    write_table(tmp_path, test_files=True)
+    foreign = {"other": [tmp_path / f"{row}.png" for row in range(12)]}
+    once = {"final": True, "seeds": (0,), "again": True}
+
+    [without] = main.run(asked(npz, **once))
+    [met] = main.run(asked(npz, foreign=foreign, **once))
+
+    assert without.find(trust.FOREIGN) is None
+    assert met.find(trust.FOREIGN) is not None
 
 
 def test_what_cannot_be_benchmarked_is_refused_before_the_first_training(npz, asked, tmp_path):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from medplug.bench.models.figures import lower_is_better, of_pca
+from medplug.bench.models.figures import bounds, lower_is_better, of_pca
 from medplug.bench.models.summary import Scored, paired_by_seed, summarise, summary, values
 
 ROWS = np.arange(200)
@@ -92,7 +92,7 @@ def test_an_interval_that_draws_push_upwards_still_holds_the_figure():
     gap = lambda weights: {"gap": np.abs(weights @ (answers(3) - answers(3).mean()) / 200)}  # noqa: E731
     trials = [Scored(0, 0, ROWS, gap, {})]
 
-    [found] = summarise(trials, values(trials, ROWS, ROWS, 500))
+    [found] = summarise(trials, values(trials, ROWS, ROWS, 500), lambda name: (0, np.inf))
 
     assert found.value == pytest.approx(0, abs=1e-12)
     assert found.low == 0
@@ -123,3 +123,39 @@ def test_a_generators_own_baseline_is_paired_with_it_by_seed():
     assert found["AUC of a classifier of generated images above PCA generator"] == pytest.approx((-0.05,) * 3)
     assert lower_is_better("Frechet ratio (radiomics)")
     assert not lower_is_better("recall (radiomics)")
+
+
+def test_few_seeds_have_students_quantiles_and_not_smaller_ones():
+    numbers = np.arange(12.0).reshape(12, 1, 1)
+
+    found = summary("x", range(12), numbers)
+
+    half = 2.201 * numbers.std(ddof=1) / np.sqrt(12)  # the 97.5 % quantile for 11 degrees of freedom
+    assert (found.low, found.high) == pytest.approx((5.5 - half, 5.5 + half))
+
+
+def test_a_baseline_that_one_seed_lacks_is_compared_by_the_others():
+    trials = [scored(seed, answers(seed), **{"AUC": 0.9 + seed / 100}) for seed in (0, 1, 2)]
+    for trial in trials[1:]:
+        trial.whole["AUC (PCA)"] = 0.5  # type: ignore[index]
+
+    _, [margin] = paired_by_seed(summarise(trials, {}), "PCA", lambda name: f"{name} (PCA)")
+
+    assert [one.seed for one in margin.seeds] == [1, 2]
+    assert margin.value == pytest.approx(0.415)
+
+
+def test_no_interval_leaves_what_a_figure_can_be():
+    whole = [
+        {"recall (pixels)": 0.9, "Frechet ratio (pixels)": 2.0, "accuracy gained at 100 labels": 0.1, "ECE": 0.01},
+        {"recall (pixels)": 0.99, "Frechet ratio (pixels)": 9.0, "accuracy gained at 100 labels": -0.1, "ECE": 0.2},
+    ]
+    trials = [Scored(seed, 0, ROWS, lambda weights: {}, one) for seed, one in enumerate(whole)]
+
+    found = {one.figure: (one.low, one.high) for one in summarise(trials, {}, bounds)}
+
+    assert found["recall (pixels)"] == (pytest.approx(0.945 - 12.706 * 0.045), 1)
+    assert found["Frechet ratio (pixels)"] == (0, pytest.approx(5.5 + 12.706 * 3.5))
+    assert found["accuracy gained at 100 labels"] == (-1, 1)
+    assert found["ECE"] == (0, 1)
+    assert bounds("pointing hit above the map mirrored") == (-1, 1)

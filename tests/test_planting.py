@@ -184,6 +184,7 @@ def test_a_model_is_trained_evaluated_and_run_on_the_volumes(made, tmp_path):
     assert all(result.answered for result in results)
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.skipif("MEDPLUG_VOLUMES" not in os.environ, reason="takes minutes: set MEDPLUG_VOLUMES=1")
 def test_a_3d_model_finds_planted_lesions_in_parts_of_real_series_that_it_never_saw(tmp_path):
     """By the very commands of the example."""

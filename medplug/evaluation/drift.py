@@ -99,8 +99,12 @@ def drift(
                 label=one.point.label,
                 prevalence=at,
                 sample=sample,
-                positive=_rate(found.get((index, at, sample, "positive"))),
-                negative=_rate(found.get((index, at, sample, "negative"))),
+                positive=_worth(
+                    found.get((index, at, sample, "positive")), drifts[-1].sensitivity, drifts[-1].specificity, at
+                ),
+                negative=_worth(
+                    found.get((index, at, sample, "negative")), drifts[-1].specificity, drifts[-1].sensitivity, 1 - at
+                ),
             )
             for at, sample in (told[one.point.label] if in_force else ())
         ]
@@ -139,3 +143,21 @@ def _rate(found: Estimate | None, units: int = 0) -> Rate | None:
     if units and low is not None and found.value in (0.0, 1.0):
         low, high = wilson(round(found.value) * units, units)
     return Rate(value=found.value, low=low, high=high)
+
+
+def _worth(found: Estimate | None, right: Rate | None, other: Rate | None, share: float) -> Rate | None:
+    """A predictive value. `right` is the rate of these answers among the `share` that they are right of.
+
+    `other` is the rate of the opposite answers among the rest. A value of 1 comes of an `other` of 1, and a value of 0
+    of a `right` of 0: then all draws agree and say nothing, and the end of that rate's interval bounds the value.
+    """
+    rate = _rate(found)
+    if rate is None or rate.low is None or rate.value not in (0.0, 1.0) or right is None or other is None:
+        return rate
+    if rate.value == 1.0 and other.low is not None:
+        hit = right.value * share
+        return Rate(value=1.0, low=hit / (hit + (1 - other.low) * (1 - share)), high=1.0)
+    if rate.value == 0.0 and right.high is not None:
+        hit = right.high * share
+        return Rate(value=0.0, low=0.0, high=hit / (hit + (1 - other.value) * (1 - share)))
+    return rate

@@ -165,7 +165,7 @@ def to_metrics(evaluation: Evaluation) -> tuple[Metric, ...]:
 
 
 def store_metrics(folder: str | Path, evaluation: Evaluation) -> None:
-    """Put the metrics into a model folder's card, in place of those of the same split.
+    """Put the metrics into a model folder's card, in place of those of the same split, and the warnings of test rows.
 
     `ModelFolderError` when other weights were evaluated.
     """
@@ -173,7 +173,8 @@ def store_metrics(folder: str | Path, evaluation: Evaluation) -> None:
     if evaluation.model is None or evaluation.model.weights_sha256 != card.weights_sha256:
         raise ModelFolderError(f"{folder} holds other weights than those that were evaluated: evaluate it again")
     kept = tuple(metric for metric in card.metrics if metric.split != evaluation.split)
-    write_card(Path(folder), with_fields(card, metrics=kept + to_metrics(evaluation)))
+    warnings = evaluation.warnings if evaluation.split == "test" else card.warnings
+    write_card(Path(folder), with_fields(card, metrics=kept + to_metrics(evaluation), warnings=warnings))
 
 
 def tally_of(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Dataset) -> tuple[Answered, Tally]:

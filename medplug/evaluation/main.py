@@ -25,7 +25,7 @@ from .answered import Answered, Progress, anomalous_rows, answer, normal_of, tar
 from .bootstrap import estimate
 from .classification_tally import exclusive, independent
 from .drift import drift
-from .generation_figures import generator_figures
+from .generation_figures import generator_figures, generator_warnings
 from .looks import watched
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
@@ -272,6 +272,7 @@ def _generation(
         resamples=resamples,
         neighbours=found.neighbours,
         notes=(*_notes(session.loaded, dataset, split, ()), f"in the features of {by}", *found.notes),
+        warnings=generator_warnings(found.figures),
     )
 
 

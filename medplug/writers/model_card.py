@@ -40,9 +40,7 @@ def card_parts(card: Card) -> tuple[CardPart, ...]:
         CardPart("How good it is", tuple(_measured(card)), _figures(card.metrics)),
     ]
     if card.warnings:
-        parts.append(
-            CardPart("What its evaluation warned of", tuple(_capital(one) for one in card.warnings), points=True)
-        )
+        parts.append(CardPart("What its evaluation warned of", card.warnings, points=True))
     if card.task in (Task.CLASSIFICATION, Task.ANOMALY):
         parts.append(CardPart("Where it says yes", tuple(_operating(card)), _points(card)))
     parts.append(CardPart("What it is not for", not_for(card), points=True))

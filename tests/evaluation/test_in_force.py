@@ -278,7 +278,7 @@ def test_the_model_card_says_what_stood_in_red_on_test_rows_alone_and_puts_their
 
     card = told("show", folder, "--card")
 
-    assert "## What its evaluation warned of\n\n- The label can be guessed from the border.\n" in card
+    assert "## What its evaluation warned of\n\n- the label can be guessed from the border\n" in card
     measured = [line for line in card.splitlines() if line.startswith("| accuracy |")]
     assert [line.split()[-3] for line in measured] == ["test", "val"]
 

@@ -156,7 +156,8 @@ class TrainingRecord(_Part, frozen=True):
 class Card(_Part, frozen=True):
     """The contents of `model.json`: from training on, only what stands here counts.
 
-    `operating_points` are all that were chosen, `thresholds` those in force: one for each label at most.
+    `operating_points` are all that were chosen, `thresholds` those in force: one for each label at most. `warnings` are
+    those of the latest evaluation of test rows.
     """
 
     plugin: PluginReference
@@ -172,6 +173,7 @@ class Card(_Part, frozen=True):
     calibration: Calibration | None = None
     thresholds: tuple[Threshold, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    warnings: tuple[str, ...] = ()
     operating_points: tuple[Threshold, ...] = ()
     abstention: Abstention | None = None
     novelty: NoveltyFit | None = None

@@ -168,6 +168,7 @@ def _shown() -> Iterator[Any]:
         TimeElapsedColumn(),
         console=err,
         transient=True,
+        disable=not err.is_terminal,
     ) as progress:
         whole = progress.add_task("trainings", total=None, shown="")
         part = progress.add_task("", total=None, shown="", visible=False)

@@ -39,7 +39,7 @@ class _Results(Console):
 # No markup: what is printed holds file names and plugins' own words, in which [brackets] are only brackets.
 # A pipe has no width: what a program reads must not be folded for a terminal.
 out = _Results(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 400)
-err = Console(stderr=True, highlight=False, markup=False)
+err = Console(stderr=True, highlight=False, markup=False, soft_wrap=not sys.stderr.isatty())
 
 device_option = click.option(
     "--device", default="auto", show_default=True, metavar="NAME", help="auto (CUDA where it is), cpu, cuda or cuda:N."
@@ -72,7 +72,9 @@ def reading() -> Iterator[Callable[[int, int], None]]:
     """Show how many files of a folder are read, on standard error; yields what wants to be told."""
     columns = (TextColumn("reading"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     # Redirected, lines of results appear above the bar; into a pipe they must go as they are.
-    with Progress(*columns, console=err, transient=True, redirect_stdout=sys.stdout.isatty()) as progress:
+    with Progress(
+        *columns, console=err, transient=True, redirect_stdout=sys.stdout.isatty(), disable=not err.is_terminal
+    ) as progress:
         task = progress.add_task("reading", total=None)
 
         def on_read(done: int, found: int) -> None:

@@ -94,7 +94,7 @@ def command(
     from ..writers.reports import evaluation_report
 
     options = take(arguments)
-    with Progress(console=err, transient=True) as progress:
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         bar = progress.add_task("evaluating", total=None)
 
         def advance(done: int, total: int) -> None:

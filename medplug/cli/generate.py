@@ -46,7 +46,7 @@ def command(
     """
     from ..running import generate
 
-    with Progress(console=err, transient=True) as progress:
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         bar = progress.add_task("generating", total=count)
 
         def advance(answer: Answer) -> None:

@@ -55,7 +55,7 @@ def command(
 
     from ..planting import LESIONS, plant_set
 
-    with Progress(console=err, transient=True) as progress:
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         bar = progress.add_task("planting", total=None)
         made = plant_set(
             list(source),

@@ -144,7 +144,7 @@ def command(
         f"written to {summary.output}",
         markup=False,
     )
-    if summary.novel is not None:
+    if summary.novel is not None and (summary.novel or summary.answered):
         seen = summary.answered + summary.refused
         err.print(f"{summary.novel} of {seen} unlike what the model was trained on", markup=False)
     for note in summary.notes:

@@ -28,7 +28,7 @@ def command(ctx: click.Context, files: tuple[Path, ...], to: str) -> None:
     if not found:
         raise CallError(f"no DICOM lies in {', '.join(map(str, files))}")
     refused = 0
-    with Progress(console=err, transient=True) as progress:
+    with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         bar = progress.add_task("sending", total=len(found))
         for sent in deliver(found, node):
             progress.advance(bar)

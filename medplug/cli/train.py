@@ -91,6 +91,7 @@ def command(ctx: click.Context, /, plugin: str, data: str, output: Path, **argum
         TimeRemainingColumn(),
         console=err,
         transient=True,
+        disable=not err.is_terminal,
     ) as progress:
         bar = progress.add_task("reading", total=None, shown="")
 

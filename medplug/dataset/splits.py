@@ -75,8 +75,9 @@ def refuse_spanning(splits: NDArray[np.str_], patients: NDArray[np.str_], rows: 
             f"{patient!r} ({', '.join(f'{split}: {row}' for split, row in sorted(seen[patient].items()))})"
             for patient in spanning[:10]
         )
+        many = "1 patient has" if len(spanning) == 1 else f"{len(spanning)} patients have"
         more = f"; and {len(spanning) - 10} more" if len(spanning) > 10 else ""
         raise TrainingError(
-            f"{len(spanning)} patients have rows in several splits, so what is measured would flatter: {named}{more}. "
+            f"{many} rows in several splits, so what is measured would flatter: {named}{more}. "
             "Give each patient one split, or take the split column away and one is made by patient"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -27,6 +27,8 @@ MOST = 5000
 DISTANCE, RATIO, PRECISION, RECALL = "Frechet distance", "Frechet ratio", "precision", "recall"
 """By feature space (the label) of the generated images, and with ", PCA generator" or ", other real images" behind."""
 PCA, REAL = "PCA generator", "other real images"
+COVERED = 0.05
+"""A generator whose recall lies below this in every feature space is warned of."""
 
 COPIES, REAL_COPIES = "near copies of training images", f"near copies, {REAL}"
 AUC, PCA_AUC, REAL_AUC = (
@@ -165,6 +167,30 @@ def _likeness(space: str, rows: Mapping[str, Features], size: int, resamples: in
         if size > manifold.NEIGHBOURS:
             yield _share(PRECISION, manifold.inside(first, real), label, resamples, seed)
             yield _share(RECALL, manifold.inside(real, first), label, resamples, seed)
+
+
+def generator_warnings(figures: Sequence[Figure]) -> tuple[str, ...]:
+    """Return the warnings: where a PCA generator comes nearer to real images, and where hardly one is covered."""
+    found = {(figure.name, figure.label): figure.value for figure in figures}
+    spaces = [label for name, label in found if name == DISTANCE and label is not None and ", " not in label]
+    farther = [
+        f"{space} ({found[DISTANCE, space]:.3g}, and {beside:.3g} of the PCA generator)"
+        for space in spaces
+        if (beside := found.get((DISTANCE, f"{space}, {PCA}"))) is not None and found[DISTANCE, space] >= beside
+    ]
+    said = []
+    if farther:
+        said.append(
+            "the generated images are no nearer to real ones than a Gaussian's of the pixels are, by the Frechet "
+            f"distance in the features of {', '.join(farther)}"
+        )
+    recalls = [found.get((RECALL, space), 1.0) for space in spaces]
+    if recalls and max(recalls) < COVERED:
+        said.append(
+            f"hardly a real image lies among the generated (recall {max(recalls):.3f} at most, in all features): "
+            "the generator repeats a few images, or makes none that look real"
+        )
+    return tuple(said)
 
 
 def _within(rows: Mapping[str, Features]) -> Mapping[str, float]:

@@ -25,7 +25,7 @@ from .answered import Answered, Progress, anomalous_rows, answer, normal_of, tar
 from .bootstrap import estimate
 from .classification_tally import exclusive, independent
 from .drift import drift
-from .generation_figures import generator_figures
+from .generation_figures import generator_figures, generator_warnings
 from .looks import watched
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
@@ -165,7 +165,7 @@ def to_metrics(evaluation: Evaluation) -> tuple[Metric, ...]:
 
 
 def store_metrics(folder: str | Path, evaluation: Evaluation) -> None:
-    """Put the metrics into a model folder's card, in place of those of the same split.
+    """Put the metrics into a model folder's card, in place of those of the same split, and the warnings of test rows.
 
     `ModelFolderError` when other weights were evaluated.
     """
@@ -173,7 +173,8 @@ def store_metrics(folder: str | Path, evaluation: Evaluation) -> None:
     if evaluation.model is None or evaluation.model.weights_sha256 != card.weights_sha256:
         raise ModelFolderError(f"{folder} holds other weights than those that were evaluated: evaluate it again")
     kept = tuple(metric for metric in card.metrics if metric.split != evaluation.split)
-    write_card(Path(folder), with_fields(card, metrics=kept + to_metrics(evaluation)))
+    warnings = evaluation.warnings if evaluation.split == "test" else card.warnings
+    write_card(Path(folder), with_fields(card, metrics=kept + to_metrics(evaluation), warnings=warnings))
 
 
 def tally_of(loaded: LoadedModel, answered: Answered, rows: Dataset, dataset: Dataset) -> tuple[Answered, Tally]:
@@ -256,6 +257,7 @@ def _generation(
         resamples=resamples,
         neighbours=found.neighbours,
         notes=(*_notes(session.loaded, dataset, split, ()), f"in the features of {by}", *found.notes),
+        warnings=generator_warnings(found.figures),
     )
 
 

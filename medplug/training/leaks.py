@@ -61,7 +61,7 @@ def without_leaks(
         dataset.take([row for row in range(len(dataset)) if row not in dropped]),
         leaks,
         len(dropped),
-        (f"{_per_split(dataset, found)} are left out, since their images stand in a later split too", *named),
+        (f"left out, since their images stand in a later split too: {_per_split(dataset, found)}", *named),
     )
 
 
@@ -87,7 +87,7 @@ def _named(dataset: Dataset, found: Sequence[Duplicate]) -> str:
 
 def _per_split(dataset: Dataset, found: Sequence[Duplicate]) -> str:
     counts = Counter(str(dataset.splits[one.row]) for one in found)
-    return " and ".join(f"{count} {split} rows" for split, count in counts.items())
+    return " and ".join(_count(count, f"{split} row", f"{split} rows") for split, count in counts.items())
 
 
 def _contradicting(dataset: Dataset, found: Sequence[tuple[int, int]]) -> tuple[tuple[str, ...], tuple[str, ...]]:

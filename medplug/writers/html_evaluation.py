@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..case import Case
 from ..figures import Curve, Evaluation, Figure, HistoryPoint
+from ..model import Task
 from .html_neighbours import neighbours_section
 from .html_operating import operating_sections
 from .html_page import Section, count, fill, number
@@ -97,6 +98,8 @@ def _figures(evaluation: Evaluation) -> Section:
         "figures.html",
         overall=overall,
         names=names,
+        of="Features" if evaluation.task == Task.GENERATION else "Label",
+        counted=any(label in evaluation.counts for label in labels),
         rows=[(label, evaluation.counts.get(label), [cells.get((label, name)) for name in names]) for label in labels],
         interval=f"95 % intervals from {count(evaluation.resamples)} bootstrap draws {by}."
         if evaluation.resamples

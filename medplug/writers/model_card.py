@@ -39,6 +39,8 @@ def card_parts(card: Card) -> tuple[CardPart, ...]:
         CardPart("What it was trained on", tuple(_trained(card.training)), _counts(card.training)),
         CardPart("How good it is", tuple(_measured(card)), _figures(card.metrics)),
     ]
+    if card.warnings:
+        parts.append(CardPart("What its evaluation warned of", card.warnings, points=True))
     if card.task in (Task.CLASSIFICATION, Task.ANOMALY):
         parts.append(CardPart("Where it says yes", tuple(_operating(card)), _points(card)))
     parts.append(CardPart("What it is not for", not_for(card), points=True))
@@ -115,7 +117,11 @@ def _trained(training: TrainingRecord | None) -> Iterator[str]:
         yield f"It learned from the rows labelled {training.normal} alone."
     if training.duplicates_dropped:
         yield f"Left out, since their images stand in a later split too: {training.duplicates_dropped} rows."
-    yield from (f"{leak[:1].upper()}{leak[1:]}." for leak in training.leaks)
+    yield from map(_capital, training.leaks)
+
+
+def _capital(said: str) -> str:
+    return f"{said[:1].upper()}{said[1:].rstrip('.')}."
 
 
 def _counts(training: TrainingRecord | None) -> Table | None:
@@ -126,7 +132,7 @@ def _counts(training: TrainingRecord | None) -> Table | None:
 
 def _measured(card: Card) -> Iterator[str]:
     if not card.metrics:
-        yield "It has not been measured: medplug evaluate does."
+        yield "It had not been measured when this was written: medplug evaluate does, and medplug show --card tells."
         return
     yield "Each figure with its 95 % interval, and the rows that it was measured on."
 
@@ -138,7 +144,7 @@ def _figures(metrics: tuple[Metric, ...]) -> Table | None:
         ("metric", "value", "95 % interval", "on"),
         tuple(
             (one.name, f"{one.value:.3f}", _interval(one.low, one.high), f"{one.rows} {one.split} rows")
-            for one in metrics
+            for one in sorted(metrics, key=lambda metric: metric.split != "test")
         ),
     )
 

@@ -90,6 +90,27 @@ def test_rates_and_predictive_values_are_those_that_counting_gives():
     assert rare.positive.low < bayes < rare.positive.high
 
 
+def test_predictive_values_of_rows_that_all_agree_are_not_certain():
+    stated, truth = two(60, seed=7, apart=12.0)
+    loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(point("ill", 0.5),))
+
+    found = measured(loaded, stated, truth, prevalence={"ill": 0.03})
+
+    [one], [worth] = found.drift, found.predictive
+    assert (one.sensitivity.value, one.specificity.value) == (1.0, 1.0)
+    assert (worth.positive.value, worth.negative.value) == (1.0, 1.0)
+    assert worth.positive.low == pytest.approx(0.03 / (0.03 + (1 - one.specificity.low) * 0.97))
+    assert worth.positive.low < 0.4
+    assert worth.negative.low == pytest.approx(0.97 / (0.97 + (1 - one.sensitivity.low) * 0.03))
+    assert (worth.positive.high, worth.negative.high) == (1.0, 1.0)
+
+    wrong = measured(loaded, stated[:, ::-1], truth, prevalence={"ill": 0.03})
+
+    [one], [worth] = wrong.drift, wrong.predictive
+    assert (worth.positive.value, worth.positive.low) == (0.0, 0.0)
+    assert worth.positive.high == pytest.approx(one.sensitivity.high * 0.03 / (one.sensitivity.high * 0.03 + 0.97))
+
+
 def test_a_named_prevalence_stands_alone_and_a_wrong_one_is_refused():
     stated, truth = two(100)
     loaded = dataclasses.replace(fresh(ToldClass(labels=Labels(names=TWO))), thresholds=(point("ill", 0.5),))

@@ -165,6 +165,10 @@ def test_the_distance_is_that_of_the_pixels_and_stands_beside_a_gaussians():
     assert of(poor, DISTANCE) > 5 * of(good, DISTANCE)
     assert of(poor, WITHIN) > 5 * of(good, WITHIN)
     assert of(good, DISTANCE, PCA) == of(poor, DISTANCE, PCA)
+    assert any(
+        "are no nearer to real ones than a Gaussian's" in warning and "classifier (" in warning
+        for warning in poor.warnings
+    )
     assert "300 generated images against 200 test rows, on the generator's own grid" in good.notes
 
 
@@ -182,6 +186,20 @@ def test_a_generator_that_repeats_one_half_is_precise_and_recalls_the_half():
     assert of(found, RECALL, REAL) > of(found, RECALL) + 0.2
     recall = found.figure(RECALL, CLASSIFIER)
     assert recall.low < recall.value < recall.high
+
+
+def test_a_generator_of_one_image_stands_in_red_and_one_of_real_images_does_not():
+    images = pictures(400)
+    data = dataset_of(images, split(200, 200))
+
+    alone = evaluate(Repeats(images[:1]), data, features=fresh(Pixels()), device="cpu", samples=200)
+    real = evaluate(Repeats(images[:200]), data, features=fresh(Pixels()), device="cpu", samples=200)
+
+    nearer, varied = alone.warnings
+    assert nearer.startswith("the generated images are no nearer to real ones than a Gaussian's")
+    assert varied.startswith("hardly a real image lies among the generated (recall 0.0")
+    assert not any("hardly" in warning for warning in real.warnings)
+    assert not any("classifier (" in warning for warning in real.warnings)
 
 
 def test_images_that_were_trained_on_are_near_copies_and_stand_beside_their_source():

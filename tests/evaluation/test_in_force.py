@@ -270,6 +270,20 @@ def test_evaluate_prints_what_became_of_the_points_and_the_predictive_values(fol
     assert (wrong.exit_code, "write LABEL=RATE" in wrong.output) == (2, True)
 
 
+def test_the_model_card_says_what_stood_in_red_on_test_rows_alone_and_puts_their_figures_first(folder):
+    tested = evaluate(folder, device="cpu", resamples=50)
+    marked = replace(tested, warnings=("the label can be guessed from the border",))
+    store_metrics(folder, evaluate(folder, split="val", device="cpu", resamples=50))
+    store_metrics(folder, marked)
+    store_metrics(folder, evaluate(folder, split="val", device="cpu", resamples=50))
+
+    card = told("show", folder, "--card")
+
+    assert "## What its evaluation warned of\n\n- the label can be guessed from the border\n" in card
+    measured = [line for line in card.splitlines() if line.startswith("| accuracy |")]
+    assert [line.split()[-3] for line in measured] == ["test", "val"]
+
+
 def test_the_model_card_says_what_it_is_not_for(folder):
     store_metrics(folder, evaluate(folder, device="cpu", resamples=50))
 

@@ -49,7 +49,7 @@ def test_a_training_stops_and_names_the_files_their_splits_how_many_and_the_way_
     assert "data/1.png (train) and " in told
     assert "data/52.png (test), nearly the same (likeness " in told
     assert "data/40.png (val) and " in told
-    assert "--duplicates drop, which takes out 2 train rows and 1 val rows, or --duplicates keep" in told
+    assert "--duplicates drop, which takes out 2 train rows and 1 val row, or --duplicates keep" in told
     assert not (tmp_path / "m").exists()
 
 
@@ -59,7 +59,7 @@ def test_dropping_takes_the_rows_of_the_earlier_split_out_and_says_how_many(leak
     record = read_card(tmp_path / "m").training
     assert record.rows == {"train": 38, "val": 9, "test": 10}
     assert (record.duplicates_dropped, record.leaks) == (3, ())
-    assert any(note.startswith("2 train rows and 1 val rows are left out") for note in trained.notes)
+    assert any(note.endswith("stand in a later split too: 2 train rows and 1 val row") for note in trained.notes)
     assert not any("training:" in warning for warning in evaluate(tmp_path / "m", device="cpu").warnings)
 
 

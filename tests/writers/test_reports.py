@@ -84,6 +84,17 @@ def test_every_figure_stands_with_its_interval(tmp_path):
     assert "left: area 0.938 (0.875 to 0.969)" in page.text
 
 
+def test_figures_of_generated_images_stand_by_features_and_have_no_column_of_rows(tmp_path):
+    found = replace(
+        EVALUATION, task="generation", counts={}, figures=(Figure(name="recall", label="pixels", value=0.5),)
+    )
+
+    page = Page(evaluation_report(found, tmp_path))
+
+    assert "<th>Features</th><th>recall</th>" in page.source
+    assert '<th>Label</th><th class="n">Rows</th>' in Page(evaluation_report(EVALUATION, tmp_path / "other")).source
+
+
 def test_the_worst_errors_are_shown_with_their_pictures(tmp_path):
     cases = [from_array(np.full((20, 30), 77, np.uint8), name=name) for name in ("x/0.png", "x/1.png")]
 

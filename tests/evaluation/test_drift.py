@@ -99,16 +99,18 @@ def test_predictive_values_of_rows_that_all_agree_are_not_certain():
     [one], [worth] = found.drift, found.predictive
     assert (one.sensitivity.value, one.specificity.value) == (1.0, 1.0)
     assert (worth.positive.value, worth.negative.value) == (1.0, 1.0)
-    assert worth.positive.low == pytest.approx(0.03 / (0.03 + (1 - one.specificity.low) * 0.97))
+    ill, well = 0.03 * one.sensitivity.low, 0.97 * one.specificity.low
+    assert worth.positive.low == pytest.approx(ill / (ill + (1 - one.specificity.low) * 0.97))
     assert worth.positive.low < 0.4
-    assert worth.negative.low == pytest.approx(0.97 / (0.97 + (1 - one.sensitivity.low) * 0.03))
+    assert worth.negative.low == pytest.approx(well / (well + (1 - one.sensitivity.low) * 0.03))
     assert (worth.positive.high, worth.negative.high) == (1.0, 1.0)
 
     wrong = measured(loaded, stated[:, ::-1], truth, prevalence={"ill": 0.03})
 
     [one], [worth] = wrong.drift, wrong.predictive
     assert (worth.positive.value, worth.positive.low) == (0.0, 0.0)
-    assert worth.positive.high == pytest.approx(one.sensitivity.high * 0.03 / (one.sensitivity.high * 0.03 + 0.97))
+    ill = 0.03 * one.sensitivity.high
+    assert worth.positive.high == pytest.approx(ill / (ill + (1 - one.specificity.high) * 0.97))
 
 
 def test_a_named_prevalence_stands_alone_and_a_wrong_one_is_refused():

@@ -159,7 +159,8 @@ def _asked(
 
 @contextmanager
 def _shown() -> Iterator[Any]:
-    """Show trainings done and wanted, and how far the one that runs is."""
+    """Show trainings done and wanted, and how far the one that runs is; where nobody watches, a line for each."""
+    said = ""
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -174,6 +175,10 @@ def _shown() -> Iterator[Any]:
         part = progress.add_task("", total=None, shown="", visible=False)
 
         def report(step: Step) -> None:
+            nonlocal said
+            if not err.is_terminal and step.what != said:
+                said = step.what
+                err.print(f"{step.done} of {step.wanted or '?'} done: {said}", markup=False)
             progress.update(whole, completed=step.done, total=step.wanted or None, shown=step.what)
             now = step.training
             if now is None:

@@ -185,6 +185,11 @@ def _read(data: Path, options: DataOptions, unit: Unit) -> _Rows:
     if not read.cases:
         first = f": {read.rejected[0].outcome.reason}" if read.rejected else ""
         raise CallError(f"{data} holds no readable case{first}")
+    tables = sorted(path.name for path in data.glob("*.csv")) if data.is_dir() else []
+    if tables:
+        read.notes.append(
+            f"{', '.join(tables)} in {data} is not read, and folders' names are the labels: name a table to use it"
+        )
     refused = [one.outcome.reason for one in read.rejected if isinstance(one.outcome, Refused)]
     if refused:
         read.notes.append(f"{len(refused)} rows cannot be read; the first: {refused[0]}")

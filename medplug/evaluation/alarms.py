@@ -16,6 +16,14 @@ def warnings_of(found: Mapping[Key, Estimate], drifts: Sequence[Drift]) -> tuple
     return (*_areas(found), *_majority(found), *_points(drifts))
 
 
+def one_answer(labels: Sequence[str], confusion: Sequence[Sequence[int]]) -> tuple[str, ...]:
+    """Return the warning that every row got the same answer, where the truth is not the same of all."""
+    given = [label for label, counts in zip(labels, zip(*confusion)) if any(counts)]
+    if len(given) != 1 or sum(map(any, confusion)) < 2:
+        return ()
+    return (f"every row is answered {given[0]}: the model tells nothing apart",)
+
+
 def _areas(found: Mapping[Key, Estimate]) -> list[str]:
     said = []
     for (name, label), one in found.items():

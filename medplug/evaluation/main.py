@@ -20,7 +20,7 @@ from ..model import Model, Task
 from ..model_folder import LoadedModel, Metric, read_card, write_card, write_whole
 from ..result import Refused, Rejected, Result
 from ..session import Session
-from .alarms import warnings_of
+from .alarms import one_answer, warnings_of
 from .answered import Answered, Progress, anomalous_rows, answer, normal_of, targets_in_order
 from .bootstrap import estimate
 from .classification_tally import exclusive, independent
@@ -128,6 +128,7 @@ def evaluate(
         ),
         warnings=(
             *_leaks(session.loaded),
+            *one_answer(tally.labels, tally.confusion),
             *warnings_of(found, drifts),
             *probed.warnings,
             *worse(groups, figures),

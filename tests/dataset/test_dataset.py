@@ -46,6 +46,21 @@ def test_class_folders_become_labels(tmp_path):
     assert sorted(dataset.targets.tolist()) == [0, 0, 1, 1]
 
 
+def test_a_table_beside_class_folders_is_said_to_be_unread(tmp_path):
+    source = table(tmp_path / "flat", 4, label=lambda i: "x")
+    for index in range(4):
+        folder = tmp_path / "xray" / ("sick" if index % 2 else "healthy")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source.parent / f"{index}.png", folder)
+    before = load(tmp_path / "xray", task=CLASSES).notes
+    shutil.copy(source, tmp_path / "xray" / "manifest.csv")
+
+    after = load(tmp_path / "xray", task=CLASSES).notes
+
+    assert not any("manifest.csv" in note for note in before)
+    assert any(note.startswith("manifest.csv in ") and "name a table to use it" in note for note in after)
+
+
 def test_numbers_are_sorted_as_numbers_and_words_as_words(tmp_path):
     numbers = load(table(tmp_path / "a", 12, label=lambda i: i), task=CLASSES)
     words = load(table(tmp_path / "b", 3, label=lambda i: "cab"[i]), task=CLASSES)

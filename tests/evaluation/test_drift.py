@@ -154,6 +154,17 @@ def test_a_classifier_with_shuffled_labels_stands_in_red():
     )
 
 
+def test_a_classifier_that_gives_one_answer_stands_in_red():
+    stated, truth = three(60, seed=1)
+    always = np.tile([0.2, 0.5, 0.3], (60, 1))
+
+    said = classified(always, truth, resamples=0).warnings
+
+    assert any("every row is answered" in line and "tells nothing apart" in line for line in said)
+    assert not any("every row" in line for line in classified(stated, truth, resamples=0).warnings)
+    assert not any("every row" in line for line in classified(always, np.ones_like(truth), resamples=0).warnings)
+
+
 def test_labels_that_are_upside_down_stand_in_red():
     stated, truth = two()
 

@@ -41,6 +41,8 @@ def test_a_goal_that_is_missed_is_exit_code_1_and_all_is_written(npz, tmp_path, 
     short = bench(*call, goals.name, *files, capsys=capsys)
 
     assert fine[0] == 0, fine
+    assert "0 of 2 done: sides" in fine[2]
+    assert "1 of 2 done: sides" in fine[2]
     assert "reached" in fine[1]
     assert short[0] == 1, short
     assert "MISSED" in short[1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from msgspec.structs import replace as with_fields
 from numpy.typing import NDArray
+from torch import nn
 
 from .. import devices
 from ..case import Case
 from ..dataset import Dataset
 from ..errors import CallError
-from ..model import Task
+from ..model import Batch, Model, Task
 from ..model_folder import LoadedModel
 from ..novelty import FEATURES, PARTS, STATISTICS, THUMBNAIL, Gaussian, NoveltyFit, NoveltyMeasure, gaussian_of
 from ..novelty import vectors_of as vectors_of_batch
@@ -169,7 +170,7 @@ def _vectors(session: Session, rows: Dataset) -> tuple[dict[str, Floats], NDArra
     for places, prepared in _prepared(session, rows.cases):
         batch = collate(prepared, session.device)
         with torch.inference_mode():
-            output = devices.forward_in_parts(lambda part: model.forward(network, part), batch)
+            output = devices.forward_in_parts(lambda part: _looked(model, network, part), batch)
             vectors = vectors_of_batch(model, network, batch, output)
         finite = torch.stack([one.isfinite().all(1).cpu() for one in vectors.values()]).all(0)
         kept += [place for place, whole in zip(places, finite.tolist()) if whole]
@@ -177,6 +178,12 @@ def _vectors(session: Session, rows: Dataset) -> tuple[dict[str, Floats], NDArra
             found.setdefault(part, []).append(one.cpu()[finite].double())
     stacked = {part: torch.cat(found[part]).numpy() for part in PARTS if part in found}
     return stacked, np.array(kept, dtype=np.intp)
+
+
+def _looked(model: Model, network: nn.Module, batch: Batch) -> Mapping[str, torch.Tensor]:
+    """The features, without the rest of an answer, which may cost several times as much; else the whole answer."""
+    features = model.features(network, batch)
+    return model.forward(network, batch) if features is None else {FEATURES: features}
 
 
 def _prepared(session: Session, cases: Sequence[Case]) -> Iterator[tuple[list[int], list[Prepared]]]:

@@ -71,8 +71,9 @@ def _points(drifts: Sequence[Drift]) -> list[str]:
             promise, rate = rates[name]
             assert promise is not None
             assert rate is not None
+            verb = "promised" if one.how.startswith(name) else "reached"  # a rate that is no aim was merely met
             said.append(
-                f"{one.label} at its threshold ({one.how}): {name} {promise:.3f} was promised on validation rows, and "
+                f"{one.label} at its threshold ({one.how}): {name} {promise:.3f} was {verb} on validation rows, and "
                 f"here it is {_said(rate)}, {100 * (promise - rate.value):.0f} points less. The threshold does not hold"
             )
     return said

@@ -63,7 +63,7 @@ def test_scores_that_have_moved_break_the_promise_in_red():
     assert ill.broken == ("specificity",)
     assert ill.promised_specificity - ill.specificity.value > 0.10
     assert any(
-        line.startswith("ill at its threshold (youden): specificity") and "was promised" in line
+        line.startswith("ill at its threshold (youden): specificity") and "was reached" in line
         for line in found.warnings
     )
 

@@ -117,4 +117,4 @@ def command(ctx: click.Context, /, plugin: str, data: str, output: Path, **argum
     if trained.card.novelty is not None:
         click.echo(f"novelty: {describe_novelty(trained.card.novelty)}")
     err.print(f"report: {report}")
-    ctx.exit(130 if record.stopped == "interrupted" else 0)
+    ctx.exit(130 if trained.interrupted else 0)

@@ -48,7 +48,8 @@ __all__ = ["Trained", "TrainingProgress", "train"]
 class Trained:
     """What a training leaves: the model folder at `path` and its card, the losses by step, and what to tell the user.
 
-    `left_out` are the rows that could not be learned from, each with its reason.
+    `left_out` are the rows that could not be learned from, each with its reason. `interrupted` says that Ctrl-C was
+    pressed, also where all steps were taken by then and the model is whole.
     """
 
     path: Path
@@ -56,6 +57,7 @@ class Trained:
     history: tuple[HistoryPoint, ...]
     notes: tuple[str, ...]
     left_out: tuple[Rejected, ...]
+    interrupted: bool = False
 
 
 def train(
@@ -182,6 +184,7 @@ def _run(
             if not step or not all(bool(one.isfinite().all()) for one in weights.values()):
                 raise TrainingError(f"{error}; no good weights came before it. Lower the learning rate") from error
         trained = _finish(trainer, stopped, data, data_options, progress, choose)
+        trained = replace(trained, interrupted=interrupted())
     if failed is not None:
         raise TrainingError(
             f"{failed}; the last good weights, of step {step}, are in {trained.path}. Lower the learning rate"

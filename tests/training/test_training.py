@@ -120,6 +120,19 @@ def test_the_cnn_whose_fused_optimiser_goes_through_memory_is_resumed_to_the_sam
     assert weights(tmp_path / "m") == weights(tmp_path / "whole")
 
 
+def test_ctrl_c_after_the_last_step_loses_no_model_and_is_not_forgotten(data, tmp_path):
+    def interrupt(progress):
+        if progress.phase == "saving":
+            os.kill(os.getpid(), signal.SIGINT)
+
+    trained = sides(data, tmp_path / "m", steps=3, progress=interrupt)
+
+    assert trained.interrupted
+    assert (trained.card.training.stopped, trained.card.training.steps) == ("finished", 3)
+    assert (tmp_path / "m" / "model.json").is_file()
+    assert not sides(data, tmp_path / "other", steps=3).interrupted
+
+
 def test_two_runs_give_the_same_bytes_and_another_seed_does_not(data, tmp_path):
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
         sides(data, tmp_path / name, steps=12, seed=seed)

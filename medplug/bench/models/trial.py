@@ -116,10 +116,10 @@ def run(
         duplicates="drop",
         progress=report,
     )
+    if trained.interrupted:
+        raise KeyboardInterrupt
     record = trained.card.training
     assert record is not None  # training writes it
-    if record.stopped == "interrupted":
-        raise KeyboardInterrupt
     cpu, wall = _cpu_seconds() - cpu, time.monotonic() - wall
     report(TrainingProgress("validating", record.steps, record.steps))
     session = Session(model, device)

@@ -279,13 +279,8 @@ def assemble(
     """
     model = _model_of(card)
     network = build(model, seed=0)
-    try:
-        network.load_state_dict(dict(weights), strict=True)
-    except RuntimeError as error:
-        raise ModelFolderError(
-            f"the weights do not fit the network that {card.plugin.distribution} {card.plugin.name} builds "
-            f"(they were written by version {card.plugin.distribution_version}): {error}"
-        ) from error
+    _check_tensors(card.plugin, model.version, weights, network.state_dict())
+    network.load_state_dict(dict(weights), strict=True)
     network.eval()
     return LoadedModel(
         model=model,
@@ -317,6 +312,26 @@ def _novelty(card: Card, path: Path) -> NoveltyMeasure | None:
         raise ModelFolderError(f"{path / CARD} has a novelty and no SHA-256 of {NOVELTY}: it was changed by hand")
     _check_sha256(path / NOVELTY, card.novelty_sha256)
     return measure_of(card.novelty, read_tensors(path / NOVELTY), str(path / NOVELTY))
+
+
+def _check_tensors(
+    plugin: PluginReference, version: str, stored: Mapping[str, Tensor], wanted: Mapping[str, Tensor]
+) -> None:
+    """Raise `ModelFolderError` where the stored tensors are not those of the network."""
+    differ = {
+        "missing": sorted(wanted.keys() - stored.keys()),
+        "too many": sorted(stored.keys() - wanted.keys()),
+        "of another shape": sorted(
+            name for name in wanted.keys() & stored.keys() if wanted[name].shape != stored[name].shape
+        ),
+    }
+    if any(differ.values()):
+        counts = ", ".join(f"{len(names)} {how} ({names[0]})" for how, names in differ.items() if names)
+        raise ModelFolderError(
+            f"the weights do not fit the network that {plugin.distribution}:{plugin.name} {version} builds: of its "
+            f"{len(wanted)} tensors, {counts}. They were written by its version {plugin.model_version}: install "
+            f"{plugin.distribution} {plugin.distribution_version} as it was then, or train again"
+        )
 
 
 def _model_of(card: Card) -> Model:

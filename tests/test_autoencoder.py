@@ -177,7 +177,7 @@ def test_a_folder_of_the_network_without_a_discriminator_is_refused(model):
     card = model_folder.read_card(model)
     older = {name: one for name, one in loaded.network.state_dict().items() if name.startswith("autoencoder.")}
 
-    with pytest.raises(ModelFolderError, match="the weights do not fit the network that medplug autoencoder builds"):
+    with pytest.raises(ModelFolderError, match="weights do not fit the network that medplug:autoencoder"):
         model_folder.assemble(card, loaded.preprocessing, older)
 
 

@@ -20,6 +20,7 @@ from ..lesions import Lesions, body, plant
 from ..result import Classification, Result
 from ..session import Session
 from .bootstrap import estimate
+from .questions import clusters_of
 from .scores import Floats, mean
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def check_explanations(
             places.append(row)
         if progress is not None:
             progress(done, len(chosen))
-    patients = np.arange(len(places)) if rows.patients is None else _numbered(rows.patients[places])
+    patients = clusters_of(rows, np.array(places, dtype=np.intp))
     measured = np.array([_measures(example) for example in found]).reshape(len(found), 2 + len(CONTROLS))
     figures = _figures(measured, patients, resamples, seed) if len(found) >= _LEAST else ()
     explained = Explained(method=method, rows=len(chosen), planted=len(found), figures=figures)
@@ -278,8 +279,3 @@ def _ranks(values: NDArray[np.float32]) -> Floats:
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     ranks: Floats = (np.cumsum(counts) - (counts + 1) / 2)[place]
     return ranks
-
-
-def _numbered(patients: NDArray[np.str_]) -> NDArray[np.int64]:
-    numbers: NDArray[np.int64] = np.unique(patients, return_inverse=True)[1].astype(np.int64)
-    return numbers

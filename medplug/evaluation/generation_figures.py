@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -246,13 +246,8 @@ def _learnt(
     figures = []
     for name, images in sources.items():
         stated = learned_from_samples.probabilities(images, real, labels, seed)
-        found = estimate(
-            lambda weights, name=name, stated=stated: {name: _area(stated, real.labels, weights)},  # type: ignore[misc]
-            real.patients,
-            resamples,
-            seed,
-        )
-        figures += [Figure(name=name, value=one.value, low=one.low, high=one.high) for one in found.values()]
+        [found] = estimate(_area_of(stated, real.labels), real.patients, resamples, seed).values()
+        figures.append(Figure(name=name, value=found.value, low=found.low, high=found.high))
     notes = ["classifiers of images alone are all of one small kind and taught alike; they are no record"]
     if (compared.learned.labels != UNKNOWN).sum() >= 2 * learned_from_samples.LABELLED:
         gain = learned_from_samples.gained(compared.learned, compared.made, real, labels, seed)
@@ -269,7 +264,11 @@ def _told(images: Images) -> NDArray[np.int64]:
     return labels
 
 
-def _area(stated: Floats, truth: NDArray[np.int64], weights: Floats) -> Floats:
-    """The area under the ROC curve, the mean over labels against the rest."""
-    areas = [scores.area(stated[:, label], truth == label, weights) for label in range(stated.shape[1])]
-    return cast(Floats, np.nanmean(areas[1:] if len(areas) == 2 else areas, axis=0))
+def _area_of(stated: Floats, truth: NDArray[np.int64]) -> Callable[[Floats], dict[str, Floats]]:
+    """The area under the ROC curve under weights, the mean over labels against the rest."""
+
+    def statistics(weights: Floats) -> dict[str, Floats]:
+        areas = [scores.area(stated[:, label], truth == label, weights) for label in range(stated.shape[1])]
+        return {"AUC": cast(Floats, np.nanmean(areas[1:] if len(areas) == 2 else areas, axis=0))}
+
+    return statistics

@@ -65,19 +65,22 @@ AIMS = (
 )
 """What is chosen at every training."""
 
+_PROMISES: dict[str, Kind] = {"sensitivity": "sensitivity", "specificity": "specificity"}
+
 
 def aim_of(text: str) -> Aim:
     """Read "youden", "sensitivity=0.95" or "specificity=0.9"; `CallError` for anything else."""
     kind, equals, rate = text.strip().partition("=")
     if kind == "youden" and not equals:
         return YOUDEN
-    if kind in ("sensitivity", "specificity"):
+    promise = _PROMISES.get(kind)
+    if promise is not None:
         try:
             value = float(rate)
         except ValueError:
             value = math.nan
         if 0 < value < 1:
-            return Aim(kind, value)  # type: ignore[arg-type]
+            return Aim(promise, value)
     raise CallError(f"{text!r} is no aim: write youden, sensitivity=0.95 or specificity=0.9, the rate between 0 and 1")
 
 

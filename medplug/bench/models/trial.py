@@ -16,13 +16,14 @@ from ...dataset import DataOptions, Dataset
 from ...errors import CallError
 from ...evaluation import dataset_of, evaluate
 from ...evaluation.answered import anomalous_rows, answer, targets_in_order
+from ...evaluation.scores import Floats
 from ...model import Task
 from ...model_folder import LoadedModel, write_whole
 from ...session import Session
 from ...training import TrainingProgress, train
 from ...training.checkpoint import FOLDER
 from . import figures, trust
-from .summary import Scored
+from .summary import Scored, Statistics
 from .trust import Foreign
 
 RECORD = "trial.json"
@@ -59,13 +60,18 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """Return the figures; `numbers_of` turns a position into the data set's own number of the row."""
         answers, truth = np.array(self.numbers, np.float64), np.array(self.truth, np.int64)
         if not len(answers):
-            statistics: Any = lambda weights: {}  # noqa: E731
+            statistics: Statistics = _nothing
         elif self.names:
             statistics = figures.classification(answers, truth, self.names, self.promised)
         else:
             statistics = figures.anomaly(answers[:, 0], truth > 0)
         rows = np.array([numbers_of(row) for row in self.rows], np.int64)
         return Scored(self.seed, self.fold, rows, statistics, self.whole)
+
+
+def _nothing(weights: Floats) -> dict[str, Floats]:
+    """The figures of no answers."""
+    return {}
 
 
 def read(folder: Path) -> Trial | None:
@@ -129,7 +135,7 @@ def run(
         **_answers(session, device, features, foreign, seed),
         steps=record.steps,
         device=session.provenance.device,
-        notes=trained.notes,
+        notes=tuple(note for note in trained.notes if not names_a_file(note)),
         cpu_seconds=cpu,
         wall_seconds=wall,
     )
@@ -138,6 +144,11 @@ def run(
         shutil.rmtree(model)
     write_whole(folder / RECORD, msgspec.json.encode(made))
     return made
+
+
+def names_a_file(note: str) -> bool:
+    """Whether a note tells of a file: the log is published, and a path tells of the machine, or of a patient."""
+    return "/" in note or "\\" in note
 
 
 def _answers(session: Session, device: str, features: Path | None, foreign: Foreign, seed: int) -> dict[str, Any]:

@@ -237,3 +237,13 @@ def test_what_cannot_be_benchmarked_is_refused_before_the_first_training(npz, as
     with pytest.raises(CallError, match="no option 'depth'"):
         main.run(asked(npz, settings={"depth": "3"}))
     assert trained(tmp_path / "out") == {}
+
+
+def test_no_note_of_a_run_names_a_file(table, asked, tmp_path):
+    damaged = tmp_path / "3.png"
+    damaged.write_bytes(damaged.read_bytes()[:40])
+
+    [measured] = main.run(asked(table, seeds=(0,)))
+
+    assert measured.notes  # what names no file stays
+    assert not any(str(tmp_path) in note or "3.png" in note for note in measured.notes)

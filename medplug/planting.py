@@ -74,6 +74,8 @@ def plant_set(
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise CallError(f"{output} is not empty; name another folder")
     found, notes = _series(source, size, spacing, tilt)
+    if not found:
+        raise CallError(f"there is no series to cut volumes out of: {'; '.join(notes) or 'the source is empty'}")
     generator = np.random.default_rng(seed)
     blocks: dict[str, list[_Block]] = {split: [] for split in SPLITS}
     for series in found:
@@ -81,7 +83,7 @@ def plant_set(
             blocks[split].append(block)
     for split, some in blocks.items():
         if not some:
-            sizes = ", ".join(" x ".join(map(str, series.unit.shape)) for series in found) or "no usable series"
+            sizes = ", ".join(" x ".join(map(str, series.unit.shape)) for series in found)
             reasons = "".join(f"; {note}" for note in notes)
             raise CallError(
                 f"no place for a {split} block of {size} voxels beside the others in {sizes}: "

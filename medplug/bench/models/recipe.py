@@ -19,6 +19,10 @@ from ...model import Task
 from ...plugins import Offer
 from ...preprocessing import to_plain
 from ...training.fitting import fit, offer_of, unit_of
+from ...training.leaks import Duplicates
+
+DUPLICATES: Duplicates = "drop"
+"""What becomes of train rows whose image stands in a later split: known sets have some, as they were published."""
 
 TASKS = (Task.CLASSIFICATION, Task.ANOMALY, Task.GENERATION)
 
@@ -46,7 +50,7 @@ def resolve(
 ) -> dict[str, Any]:
     """Return, as plain data, all that decides how the plugin learns these data, but for the code and the seed."""
     dataset = load(data, options, task=found.task, unit=unit_of(found, settings))
-    fitted = fit(found, dataset, settings, options, normal)
+    fitted = fit(found, dataset, settings, options, normal, duplicates=DUPLICATES)
     model = fitted.model
     made = {
         "plugin": f"{found.qualified} {model.version}",

@@ -23,6 +23,7 @@ from ...session import Session
 from ...training import TrainingProgress, train
 from ...training.checkpoint import FOLDER
 from . import figures, trust
+from .recipe import DUPLICATES
 from .summary import Scored, Statistics
 from .trust import Foreign
 
@@ -119,7 +120,7 @@ def run(
         seed=seed,
         device=device,
         overwrite=model.exists(),
-        duplicates="drop",
+        duplicates=DUPLICATES,
         progress=report,
     )
     if trained.interrupted:

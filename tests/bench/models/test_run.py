@@ -247,3 +247,14 @@ def test_no_note_of_a_run_names_a_file(table, asked, tmp_path):
 
     assert measured.notes  # what names no file stays
     assert not any(str(tmp_path) in note or "3.png" in note for note in measured.notes)
+
+
+@pytest.mark.parametrize("final", [False, True])
+def test_an_image_in_two_splits_leaves_the_earlier_and_the_benchmark_runs(npz, asked, final):
+    arrays = dict(np.load(npz))
+    arrays["val_images"][0], arrays["test_images"][1] = arrays["train_images"][:2]
+    np.savez(npz, **arrays)
+
+    [measured] = main.run(asked(npz, final=final, seeds=(0,)))
+
+    assert any("2 train rows" in note for note in measured.notes) is final  # no fold sees the other splits

@@ -48,6 +48,12 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 @data_options
 @click.option("--normal", metavar="LABEL", help="What an anomaly model learns.  [default: as the known set says]")
 @click.option(
+    "--pretrained",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Let every training start from a safetensors file or a model folder, where it fits.",
+)
+@click.option(
     "--features", type=click.Path(path_type=Path), metavar="MODEL", help="For a generator: the classifier that judges."
 )
 @click.option(

@@ -36,10 +36,10 @@ RESAMPLES = 1000
 class Asked:
     """What is to be measured: data under a name, variants of plugins, seeds, and how.
 
-    `normal` is the label that an anomaly model learns, `features` the model folder of the classifier that judges a
-    generator (without one, the first classifier of the same final run does), `foreign` are images of other kinds, at
-    which a final run's models should stop. Everything is written below `output`; a final
-    run goes to `log` too, a second time only if `again`.
+    `normal` is the label that an anomaly model learns, `pretrained` the weights that networks start from, `features`
+    the model folder of the classifier that judges a generator (without one, the first classifier of the same final run
+    does), `foreign` are images of other kinds, at which a final run's models should stop. Everything is written below
+    `output`; a final run goes to `log` too, a second time only if `again`.
     """
 
     dataset: str
@@ -52,6 +52,7 @@ class Asked:
     log: Path | None = None
     again: bool = False
     normal: str | None = None
+    pretrained: Path | None = None
     features: Path | None = None
     foreign: Foreign = field(default_factory=dict)
     device: str = "auto"
@@ -150,7 +151,7 @@ class _Bench:
         normal = self._normal(offer)
         if offer.task is Task.GENERATION and asked.features is None and not (asked.final and self._classifiers()):
             raise CallError(f"{offer.name} is judged in the features of a classifier: name one with --features")
-        plain = recipe.resolve(offer, variant.settings, self.tables[0], asked.rows.options, normal)
+        plain = recipe.resolve(offer, variant.settings, self.tables[0], asked.rows.options, normal, asked.pretrained)
         hashed, code = recipe.sha256(plain), recipe.code_sha256(offer)
         judge = self._judge() if offer.task is Task.GENERATION else ""
         foreign = {kind: len(files) for kind, files in asked.foreign.items()} if asked.final else {}
@@ -260,6 +261,7 @@ class _Bench:
                 asked.rows.options,
                 settings=variant.settings,
                 normal=self._normal(ready.offer),
+                pretrained=asked.pretrained,
                 seed=seed,
                 fold=fold.number,
                 device=asked.device,

@@ -20,6 +20,7 @@ from ...plugins import Offer
 from ...preprocessing import to_plain
 from ...training.fitting import fit, offer_of, unit_of
 from ...training.leaks import Duplicates
+from ...training.pretrained import read as read_pretrained
 
 DUPLICATES: Duplicates = "drop"
 """What becomes of train rows whose image stands in a later split: known sets have some, as they were published."""
@@ -46,7 +47,12 @@ def offer(plugin: str) -> Offer:
 
 
 def resolve(
-    found: Offer, settings: Mapping[str, str], data: Path, options: DataOptions, normal: str | None
+    found: Offer,
+    settings: Mapping[str, str],
+    data: Path,
+    options: DataOptions,
+    normal: str | None,
+    pretrained: Path | None = None,
 ) -> dict[str, Any]:
     """Return, as plain data, all that decides how the plugin learns these data, but for the code and the seed."""
     dataset = load(data, options, task=found.task, unit=unit_of(found, settings))
@@ -59,6 +65,7 @@ def resolve(
         "augmentation": model.augmentation(),
         "preprocessing": to_plain(model.preprocessing()),
         "normal": fitted.normal,
+        "pretrained": None if pretrained is None else read_pretrained(pretrained).sha256,
     }
     plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))  # as the log gives it back
     return plain

@@ -29,10 +29,12 @@ def describe(measured: Measured) -> list[str]:
     over = "" if measured.folds < 2 else f" over {measured.folds} folds"
     refused = f", {measured.refused} answers refused" if measured.refused else ""
     place = measured.place
+    start = measured.recipe.get("pretrained")
     return [
         f"rows: {rows}{over}, grouped by {measured.grouped_by}{refused}",
         f"recipe {measured.recipe_sha256[:12]}, data {measured.data_sha256[:12]}, medplug {measured.medplug}"
-        + ("" if measured.commit is None else f" {measured.commit[:12]}{measured.commit[40:]}"),
+        + ("" if measured.commit is None else f" {measured.commit[:12]}{measured.commit[40:]}")
+        + (f", from the pretrained weights {start[:12]}" if start else ""),
         f"{measured.cpu_minutes:.1f} CPU minutes, {measured.wall_minutes:.1f} on the clock: {place.cpu}, {place.cpus} "
         f"CPUs, {place.threads} threads, {place.device}",
     ]

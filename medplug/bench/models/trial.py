@@ -95,6 +95,7 @@ def run(
     *,
     settings: Mapping[str, str],
     normal: str | None,
+    pretrained: Path | None,
     seed: int,
     fold: int,
     device: str,
@@ -121,6 +122,7 @@ def run(
         device=device,
         overwrite=model.exists(),
         duplicates=DUPLICATES,
+        pretrained=pretrained,
         progress=report,
     )
     if trained.interrupted:

@@ -11,6 +11,7 @@ from learners import write_npz
 import medplug
 from medplug.bench.models import log, main, trial, trust
 from medplug.bench.models.recipe import Variant
+from medplug.bench.models.table import describe
 from medplug.case import Case
 from medplug.errors import CallError, TrainingError
 from medplug.evaluation import evaluate
@@ -258,3 +259,32 @@ def test_an_image_in_two_splits_leaves_the_earlier_and_the_benchmark_runs(npz, a
     [measured] = main.run(asked(npz, final=final, seeds=(0,)))
 
     assert any("2 train rows" in note for note in measured.notes) is final  # no fold sees the other splits
+
+
+def test_every_training_starts_from_the_pretrained_weights_and_their_hash_is_part_of_the_recipe(npz, asked, tmp_path):
+    from safetensors.torch import load_file
+
+    main.run(asked(npz, final=True, seeds=(0,), settings={"recipe.steps": "30"}, output=tmp_path / "first"))
+    [first] = (tmp_path / "first").glob("*/seed-0-fold-0/model")
+
+    barely = {"recipe.steps": "1", "learning_rate": "1e-9"}
+    [fresh] = main.run(asked(npz, final=True, seeds=(1,), settings=barely))
+    [begun] = main.run(asked(npz, final=True, seeds=(1,), settings=barely, pretrained=first))
+
+    start = read_card(first).weights_sha256
+    assert (fresh.recipe["pretrained"], begun.recipe["pretrained"]) == (None, start)
+    assert fresh.recipe_sha256 != begun.recipe_sha256
+    assert start[:12] in "\n".join(describe(begun))
+    kept = load_file(first / "weights.safetensors")
+    learned = [name for name in kept if kept[name].dim() > 1]  # unlike running means, one tiny step moves them little
+    ends = [load_file(model / "weights.safetensors") for model in (tmp_path / "out").glob("*/seed-1-fold-0/model")]
+    far, near = sorted(
+        (max(float((end[name] - kept[name]).abs().max()) for name in learned) for end in ends), reverse=True
+    )
+    assert near < 1e-3 < far
+
+
+def test_pretrained_weights_that_are_not_there_are_refused_before_the_first_training(npz, asked, tmp_path):
+    with pytest.raises(CallError, match="holds no pretrained weights"):
+        main.run(asked(npz, pretrained=tmp_path / "nothing"))
+    assert trained(tmp_path / "out") == {}

@@ -80,19 +80,39 @@ def test_one_view_is_the_image_alone():
     ("shape", "backbone", "views"),
     [
         ((28, 28), "residual", 8),
-        ((63, 40), "residual", 8),
-        ((64, 64), "residual", 1),
-        ((1024, 900), "residual", 1),
-        ((28, 28), "monai:resnet10", 1),  # which sees it at 64
+        ((1024, 900), "residual", 8),
+        ((28, 28), "monai:resnet10", 1),
         ((24, 24, 24), "residual", 1),
     ],
 )
-def test_only_thumbnails_are_looked_at_eight_times_since_larger_images_would_cost_as_many_answers(
-    shape, backbone, views
-):
+def test_the_own_network_looks_at_a_2d_image_eight_times_and_what_costs_more_once(shape, backbone, views):
     survey = medplug.Survey(shape, 1, 9, LABELS)
 
     assert Cnn(CnnOptions(backbone=backbone), LABELS).fit_options(survey).views == views
+
+
+@pytest.mark.parametrize(
+    ("shape", "rows", "epochs", "mixed"),
+    [
+        ((28, 28), 4700, 12, False),
+        ((28, 28), 1000, 32, False),
+        ((63, 40), 9, 300, False),
+        ((64, 64), 10_000, 35, True),
+        ((1024, 900), 566, 114, True),
+        ((24, 24, 24), 1000, 64, True),
+    ],
+)
+def test_the_fewer_rows_the_more_epochs_and_thumbnails_are_not_mixed(shape, rows, epochs, mixed):
+    fitted = Cnn(CnnOptions(), LABELS).fit_options(medplug.Survey(shape, 1, rows, LABELS))
+
+    assert fitted.epochs == epochs
+    assert Cnn(fitted, LABELS).recipe().epochs == epochs
+    assert (fitted.mixup > 0, fitted.cutmix > 0) == (mixed, mixed)
+
+
+def test_no_epochs_are_no_option():
+    with pytest.raises(ValueError, match="epochs is 0"):
+        CnnOptions(epochs=0)
 
 
 def test_no_views_are_no_option():

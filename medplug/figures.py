@@ -101,7 +101,8 @@ class Evaluation(_Part, frozen=True):
     """How a model did on the rows of one split.
 
     Intervals are bootstrap percentiles over `resamples` draws, of whole patients when `clustered_by` names their
-    column. `confusion[i][j]` counts rows of label i that were answered j. `worst` lists the most confident errors.
+    column; those of shares reach at least as far as Wilson's, and areas of exactly 0 or 1 have Newcombe's.
+    `confusion[i][j]` counts rows of label i that were answered j. `worst` lists the most confident errors.
     `warnings`, shown in red, say why the figures may not be what they seem; `notes` say what else is to be known.
     `drift` is what operating points do here. `neighbours` are the generated images nearest to training images.
     """

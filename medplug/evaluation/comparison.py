@@ -21,12 +21,13 @@ from ..session import Session
 from .answered import Answered, Progress, answer, normal_of
 from .bootstrap import Estimate, estimate
 from .comparison_rows import farthest, mcnemar, right
+from .intervals import of_same
 from .learned_rows import learned
 from .main import tally_of
 from .measured_data import dataset_of
 from .questions import clusters_of
 from .scores import Floats
-from .tally import Key, Tally
+from .tally import Key, Kind, Share, Tally
 
 FILE = "comparison.json"
 
@@ -147,8 +148,22 @@ def _differences(a: Tally, b: Tally, clusters: NDArray[np.int64], resamples: int
     found = estimate(statistics, clusters, resamples, seed)
     keys = [key for key, which in found if which == "difference"]
     return tuple(
-        _difference(key, found[key, "a"].value, found[key, "b"].value, found[key, "difference"]) for key in keys
+        _difference(
+            key,
+            found[key, "a"].value,
+            found[key, "b"].value,
+            _with_width(found[key, "difference"], a.kinds.get(key), clusters),
+        )
+        for key in keys
     )
+
+
+def _with_width(one: Estimate, kind: Kind | None, clusters: NDArray[np.int64]) -> Estimate:
+    """A difference whose interval keeps a width; without one where it has none and nobody knows which it should be."""
+    if one.low is None or one.high is None or one.low < one.high:
+        return one
+    among = clusters[kind.among] if isinstance(kind, Share) else clusters[:0]
+    return of_same(one, len(np.unique(among)), -1, 1) if len(among) else Estimate(one.value, None, None)
 
 
 def _difference(key: Key, a: float, b: float, found: Estimate) -> Difference:

@@ -20,6 +20,7 @@ from ..lesions import Lesions, body, plant
 from ..result import Classification, Result
 from ..session import Session
 from .bootstrap import estimate
+from .intervals import of_same, of_share, reaching
 from .questions import clusters_of
 from .scores import Floats, mean
 
@@ -245,9 +246,21 @@ def _figures(measured: Floats, patients: NDArray[np.int64], resamples: int, seed
         found |= {("hit above control", name): mean(own - one, weights) for name, one in zip(CONTROLS, controls)}
         return found | {("rank correlation", CONTROLS[-1]): mean(alike, weights)}
 
+    found = estimate(statistics, patients, resamples, seed)
+    units, ends = len(np.unique(patients)), of_share(own, patients)
+    for (name, label), one in list(found.items()):
+        if name == "pointing hit" and label != CONTROLS[0]:  # which is no share of rows but known of each
+            found[name, label] = reaching(
+                one, of_share(own if label is None else controls[CONTROLS.index(label)], patients)
+            )
+        elif name == "hit above control":
+            found[name, label] = of_same(one, units, -1, 1)
+            if label == CONTROLS[0] and ends is not None:
+                by_luck = found["pointing hit", label].value
+                found[name, label] = reaching(one, (ends[0] - by_luck, ends[1] - by_luck))
     return tuple(
         Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
-        for (name, label), one in estimate(statistics, patients, resamples, seed).items()
+        for (name, label), one in found.items()
     )
 
 

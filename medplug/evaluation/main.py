@@ -26,15 +26,16 @@ from .bootstrap import estimate
 from .classification_tally import exclusive, independent
 from .drift import drift
 from .generation_figures import generator_figures, generator_warnings
+from .intervals import widened
 from .looks import watched
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
-from .novelty_figures import novel_share
+from .novelty_figures import novel_kind
 from .operating_fit import fit_operating
 from .probing import Evaluated, Probed, probe, truth_of
 from .questions import clusters_of, questions
 from .subgroups import by_column, by_looks, measured, worse
-from .tally import Tally
+from .tally import Tally, shares
 
 __all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "lies_at", "store_metrics", "to_metrics", "write"]
 
@@ -86,9 +87,10 @@ def evaluate(
         raise CallError(f"the model refused every {split} row: {_why(answered.refused)}")
     answered, tally = tally_of(session.loaded, answered, rows, dataset)
     cluster = clusters_of(rows, answered.rows)
-    found = estimate(tally.statistics, cluster, resamples, seed)
+    found = widened(estimate(tally.statistics, cluster, resamples, seed), tally.kinds, cluster)
     if len(answered.novel) and session.novel == "flag":  # of what is refused for it, the notes tell
-        found |= estimate(novel_share(answered.novel), cluster, resamples, seed)
+        novel = novel_kind(answered.novel)
+        found |= widened(estimate(lambda weights: shares(novel, weights), cluster, resamples, seed), novel, cluster)
     loaded = session.loaded
     asked = questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded))
     drifts, predictive = drift(loaded, asked, cluster, prevalence or {}, resamples, seed)

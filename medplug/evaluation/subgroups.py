@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from ..dataset import Dataset
 from ..errors import CallError
 from ..figures import Figure, Subgroup
-from .bootstrap import Estimate, estimate
+from .bootstrap import estimate
+from .intervals import widened
 from .looks import Look
-from .operating_points import wilson
-from .scores import Floats
 from .tally import SMALL, Key, Tally
 
 MAIN = ("accuracy", "balanced accuracy", "macro AUC", "AUROC", "sensitivity", "specificity", "MAE", "Dice")
@@ -23,7 +22,6 @@ MAIN = ("accuracy", "balanced accuracy", "macro AUC", "AUROC", "sensitivity", "s
 
 _LESS_IS_BETTER = ("MAE",)
 _OF_LABELS = ("balanced accuracy", "macro AUC", "AUROC", "sensitivity", "specificity")
-_SHARES = ("accuracy", *_OF_LABELS)
 _FEW = 5  # rows of a label that such a figure's interval needs to mean something
 _MOST_VALUES = 20  # of a column of words; more are names, not groups
 _NUMBERS = 8  # different numbers from which on a column is cut into quarters
@@ -125,26 +123,13 @@ def _measured(
         return group
     assert tally.part is not None  # every tally of an evaluation can be parted
     own = tally.part(here)
-
-    def statistics(weights: Floats) -> dict[Key, Floats]:
-        return {key: value for key, value in own.statistics(weights).items() if _main(key)}
-
-    found = estimate(statistics, clusters, resamples, seed)
-    units = len(np.unique(clusters))
-    rarest = min((count for count in own.counts.values() if count), default=units)
+    found = widened(estimate(own.statistics, clusters, resamples, seed), own.kinds, clusters)
     figures = (
-        Figure(name=name, label=label, value=one.value, low=low, high=high)
+        Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
         for (name, label), one in found.items()
-        for low, high in [_ends(one, min(units, rarest) if name in _OF_LABELS else units, name in _SHARES)]
+        if _main((name, label))
     )
     return replace(group, counts=own.counts, figures=tuple(figures))
-
-
-def _ends(one: Estimate, units: int, share: bool) -> tuple[float | None, float | None]:
-    """An interval; of a share that is 0 or 1, which is so in every draw, that of as many rows or patients (Wilson)."""
-    if share and one.low is not None and one.value in (0.0, 1.0):
-        return wilson(one.value * units, units)
-    return one.low, one.high
 
 
 def _main(key: Key) -> bool:

@@ -101,7 +101,7 @@ def _figures(evaluation: Evaluation) -> Section:
         of="Features" if evaluation.task == Task.GENERATION else "Label",
         counted=any(label in evaluation.counts for label in labels),
         rows=[(label, evaluation.counts.get(label), [cells.get((label, name)) for name in names]) for label in labels],
-        interval=f"95 % intervals from {count(evaluation.resamples)} bootstrap draws {by}."
+        interval=f"95 % intervals from {count(evaluation.resamples)} bootstrap draws {by}.{_widths(evaluation)}"
         if evaluation.resamples
         else "",
         warnings=evaluation.warnings,
@@ -109,6 +109,15 @@ def _figures(evaluation: Evaluation) -> Section:
         hashes=[("Data (SHA-256)", evaluation.data_sha256), ("Plan", evaluation.plan_id)],
     )
     return Section("Evaluation", body, lead)
+
+
+def _widths(evaluation: Evaluation) -> str:
+    if evaluation.task in (Task.GENERATION, Task.REGRESSION, Task.SEGMENTATION):
+        return ""
+    return (
+        " Those of shares reach at least as far as Wilson's, since draws cannot show an error that no row has; "
+        "areas of exactly 0 or 1 have Newcombe's."
+    )
 
 
 def _confusion(evaluation: Evaluation) -> Section:

@@ -81,6 +81,19 @@ def test_models_that_are_alike_cannot_be_told_apart():
     assert "no difference can be told from 300 rows" in found.verdict
 
 
+def test_models_without_an_error_are_not_surely_the_same():
+    truth = np.arange(40) % 3
+    stated = np.eye(3)[truth] * 0.9 + 0.03
+
+    found = both(dataset_of(list(np.stack([stated, stated], axis=1)), truth, NAMES), resamples=100)
+
+    accuracy = found.difference("accuracy")
+    assert (accuracy.difference, accuracy.verdict) == (0, None)
+    assert (accuracy.low, accuracy.high) == pytest.approx((-0.0876, 0.0876), abs=1e-3)
+    area = found.difference("macro AUC")
+    assert (area.difference, area.low, area.high) == (0, None, None)
+
+
 def test_the_paired_interval_is_narrower_than_the_figures_own_would_say():
     dataset, stated, worse, truth = pair(noise=0.5, count=600)
 

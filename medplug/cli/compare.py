@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from ..comparison_figures import Comparison
 from .columns import data_options, take
-from .common import device_option, err, json_option, out, output_option, print_json, table
+from .common import device_option, err, json_option, out, output_option, print_json, print_notes, print_warnings, table
 
 
 @click.command("compare")
@@ -59,6 +59,7 @@ def command(
 def _print(made: Comparison) -> None:
     clustered = f", {made.patients} patients ({made.clustered_by})" if made.clustered_by else ""
     out.print(f"{made.rows} {made.split} rows{clustered}; A is {made.a}, B is {made.b}")
+    print_warnings(made.warnings, made.notes)
     rows = table("", "", "A", "B", "A - B", "95 % interval", "better")
     for one in made.differences:
         interval = "" if one.low is None or one.high is None else f"{one.low:+.3f} to {one.high:+.3f}"
@@ -69,7 +70,4 @@ def _print(made: Comparison) -> None:
         test = made.mcnemar
         out.print(f"right by A alone {test.only_a}, by B alone {test.only_b}: McNemar's exact p {test.p:.3g}")
     out.print(made.verdict, style="bold")
-    for warning in made.warnings:
-        out.print(f"warning: {warning}", style="bold red")
-    for note in made.notes:
-        out.print(f"note: {note}")
+    print_notes(made.notes)

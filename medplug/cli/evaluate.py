@@ -14,7 +14,18 @@ from rich.table import Table
 from ..explain import METHOD, Method
 from ..figures import Evaluation, Explained, Figure
 from .columns import data_options, take
-from .common import device_option, err, json_option, out, output_option, print_json, rates, table
+from .common import (
+    device_option,
+    err,
+    json_option,
+    out,
+    output_option,
+    print_json,
+    print_notes,
+    print_warnings,
+    rates,
+    table,
+)
 from .operating_tables import print_operating
 
 
@@ -143,6 +154,7 @@ def _folder(split: str, other: str | None) -> str:
 def _print(made: Evaluation) -> None:
     clustered = f", {made.patients} patients ({made.clustered_by})" if made.clustered_by else ""
     out.print(f"{made.rows} {made.split} rows{clustered}, {made.refused} refused", markup=False)
+    print_warnings(made.warnings, made.notes)
     rows = table("", "", "value", "95 % interval")
     for figure in made.figures:
         rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", _interval(figure))
@@ -168,10 +180,7 @@ def _print(made: Evaluation) -> None:
         out.print(rows)
     if made.explained is not None:
         _print_explained(made.explained)
-    for warning in made.warnings:
-        out.print(f"warning: {warning}", markup=False, style="bold red")
-    for note in made.notes:
-        out.print(f"note: {note}", markup=False)
+    print_notes(made.notes)
 
 
 def _add(rows: Table, begin: tuple[str, ...], figures: Sequence[Figure]) -> None:

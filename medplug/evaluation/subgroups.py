@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from msgspec.structs import replace
@@ -26,6 +27,17 @@ _FEW = 5  # rows of a label that such a figure's interval needs to mean somethin
 _MOST_VALUES = 20  # of a column of words; more are names, not groups
 _NUMBERS = 8  # different numbers from which on a column is cut into quarters
 _QUARTERS = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
+_LOOKS = {
+    "brightness": (
+        "mean grey",
+        ("darkest quarter", "second darkest quarter", "second brightest quarter", "brightest quarter"),
+    ),
+    "sharpness": (
+        "edge strength",
+        ("most blurred quarter", "second most blurred quarter", "second sharpest quarter", "sharpest quarter"),
+    ),
+}
+"""What quarters of the images are called, and the number that they are cut by: a `Look` says which it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +68,17 @@ def by_column(rows: Dataset, column: str) -> Grouping:
     return Grouping(column, tuple(value or "(empty)" for value in groups), np.array([index[cell] for cell in cells]))
 
 
-def by_number(name: str, numbers: NDArray[np.float64]) -> Grouping:
-    """Cut rows into quarters by a number [N]; those without one (NaN) are a group of their own."""
+def by_number(name: str, numbers: NDArray[np.float64], words: Sequence[str] = _QUARTERS, measure: str = "") -> Grouping:
+    """Cut rows into quarters by a number [N]; those without one (NaN) are a group of their own.
+
+    `words` call the quarters, from the lowest on; `measure` says what the ends of each are of.
+    """
     known = np.isfinite(numbers)
     cuts = np.quantile(numbers[known], [0, 0.25, 0.5, 0.75, 1])
     member = np.searchsorted(cuts[1:-1], numbers, side="right")
-    groups = [f"{name_} ({low:.4g} to {high:.4g})" for name_, low, high in zip(_QUARTERS, cuts, cuts[1:])]
-    return Grouping(name, (*groups, "(empty)"), np.where(known, member, len(_QUARTERS)))
+    ends = [f"{measure} {_greys(low, high)}" if measure else f"{low:.4g} to {high:.4g}" for low, high in pairwise(cuts)]
+    groups = [f"{word} ({between})" for word, between in zip(words, ends, strict=True)]
+    return Grouping(name, (*groups, "(empty)"), np.where(known, member, len(words)))
 
 
 def by_looks(looks: Sequence[Look]) -> tuple[Grouping, ...]:
@@ -71,7 +87,18 @@ def by_looks(looks: Sequence[Look]) -> tuple[Grouping, ...]:
         "brightness": np.array([one.brightness for one in looks]),
         "sharpness": np.array([one.sharpness for one in looks]),
     }
-    return tuple(by_number(name, each) for name, each in numbers.items() if np.ptp(each) > 1e-6 * np.abs(each).max())
+    return tuple(
+        by_number(name, each, words, measure)
+        for name, each in numbers.items()
+        for measure, words in [_LOOKS[name]]
+        if np.ptp(each) > 1e-6 * np.abs(each).max()
+    )
+
+
+def _greys(low: float, high: float) -> str:
+    """Two numbers, of fractions no more digits than tell them apart."""
+    short = [f"{end:.2g}" if abs(end) < 1 else f"{end:.4g}" for end in (low, high)]
+    return " to ".join(short) if short[0] != short[1] else f"{low:.4g} to {high:.4g}"
 
 
 def measured(

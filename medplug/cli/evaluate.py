@@ -99,6 +99,7 @@ def command(
         raise click.UsageError("--method goes with --explain")
     from ..evaluation import dataset_of, evaluate, lies_at, store_metrics, write
     from ..evaluation.explanation_figures import check_explanations
+    from ..evaluation.perturbed import score_maps
     from ..model_folder import read_card
     from ..session import Session
     from ..writers.html_explained import explained_section
@@ -127,6 +128,17 @@ def command(
                 resamples=arguments["resamples"],
                 progress=advance,
             )
+            progress.update(bar, description="deleting and inserting", completed=0)
+            scored = score_maps(
+                session,
+                rows,
+                explain,
+                method=chosen,
+                seed=arguments["seed"],
+                resamples=arguments["resamples"],
+                progress=advance,
+            )
+            checked = checked.with_scores(scored)
             made = checked.added_to(made)
             further.append(explained_section(checked))
     training = read_card(model).training
@@ -201,10 +213,10 @@ def _print_explained(explained: Explained) -> None:
     out.print()
     moved = f"{explained.planted} of {explained.rows} planted lesions moved an answer"
     out.print(f"explanations by {explained.method}: {moved}", markup=False)
-    if not explained.figures:
+    figures = (*explained.figures, *(() if explained.perturbed is None else explained.perturbed.figures))
+    if not figures:
         return
     rows = table("", "", "value", "95 % interval")
-    for figure in explained.figures:
-        interval = "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"
-        rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", interval)
+    for figure in figures:
+        rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", _interval(figure))
     out.print(rows)

@@ -15,7 +15,7 @@ from ..case import Case, Image
 from ..dataset import Dataset
 from ..errors import CallError, PreprocessingError, SourceError
 from ..explain import METHOD, Method
-from ..figures import Evaluation, Explained, Figure
+from ..figures import Evaluation, Explained, Figure, Perturbed
 from ..lesions import Lesions, body, plant
 from ..result import Classification, Result
 from ..session import Session
@@ -66,9 +66,7 @@ class Example:
     @property
     def blob(self) -> NDArray[np.float32]:
         """The map that knows nothing: brightest in the middle of the image."""
-        axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in self.mask.shape), indexing="ij")
-        blob: NDArray[np.float32] = np.exp(-4 * sum(axis**2 for axis in axes)).astype(np.float32)
-        return blob
+        return centred_blob(self.mask.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +76,10 @@ class Checked:
     explained: Explained
     warnings: tuple[str, ...] = ()
     examples: tuple[Example, ...] = field(default=())
+
+    def with_scores(self, perturbed: Perturbed) -> Checked:
+        """Return the same with scores that need no lesion."""
+        return replace(self, explained=msgspec.structs.replace(self.explained, perturbed=perturbed))
 
     def added_to(self, evaluation: Evaluation) -> Evaluation:
         """Return the evaluation with this in it."""
@@ -104,7 +106,7 @@ def check_explanations(
     shuffled (Adebayo et al. 2018), whose map must also differ. Raises `CallError` for a
     model that cannot be explained, or that does not classify.
     """
-    shuffled = Session(replace(session.loaded, network=shuffled_weights(session.network, seed)), str(session.device))
+    shuffled = shuffled_session(session, seed)
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     found: list[Example] = []
     places: list[int] = []
@@ -120,6 +122,18 @@ def check_explanations(
     figures = _figures(measured, patients, resamples, seed) if len(found) >= _LEAST else ()
     explained = Explained(method=method, rows=len(chosen), planted=len(found), figures=figures)
     return Checked(explained, _warnings(explained), tuple(found[:_EXAMPLES]))
+
+
+def centred_blob(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return a map that is brightest in the middle."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    blob: NDArray[np.float32] = np.exp(-4 * sum(axis**2 for axis in axes)).astype(np.float32)
+    return blob
+
+
+def shuffled_session(session: Session, seed: int) -> Session:
+    """Return a session that asks the same model with shuffled weights."""
+    return Session(replace(session.loaded, network=shuffled_weights(session.network, seed)), str(session.device))
 
 
 def shuffled_weights(network: nn.Module, seed: int) -> nn.Module:

@@ -69,5 +69,10 @@ def _print(made: Comparison) -> None:
     if made.mcnemar is not None:
         test = made.mcnemar
         out.print(f"right by A alone {test.only_a}, by B alone {test.only_b}: McNemar's exact p {test.p:.3g}")
+    for area in made.delong:
+        of = "" if area.label is None else f" of {area.label}"
+        out.print(
+            f"area{of}: A - B {area.difference:+.3f} ({area.low:+.3f} to {area.high:+.3f}), DeLong's p {area.p:.3g}"
+        )
     out.print(made.verdict, style="bold")
     print_notes(made.notes)

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..comparison_figures import Comparison, Difference
+from ..comparison_figures import Comparison, DeLong, Difference
 from ..dataset import DataOptions, Dataset
 from ..errors import CallError
 from ..model import Task
@@ -21,11 +21,12 @@ from ..session import Session
 from .answered import Answered, Progress, answer, normal_of
 from .bootstrap import Estimate, estimate
 from .comparison_rows import farthest, mcnemar, right
+from .delong import delong
 from .intervals import of_same
 from .learned_rows import learned
 from .main import tally_of
 from .measured_data import dataset_of
-from .questions import clusters_of
+from .questions import clusters_of, questions
 from .scores import Floats
 from .tally import Key, Kind, Share, Tally
 
@@ -71,6 +72,7 @@ def compare(
     found = _differences(tally_a, tally_b, clusters, resamples, seed)
     if not found:
         raise CallError("there is no figure to compare: nothing is known of the rows that both models answer")
+    tests, untested = _delong(first, one, second, other, rows, clusters)
     right_a, right_b = right(first, one, rows), right(second, other, rows)
     where = None if isinstance(data, Dataset) else data
     seen = [learned(loaded, f"model {name}", dataset, rows, where) for name, loaded in (("A", first), ("B", second))]
@@ -87,11 +89,12 @@ def compare(
         resamples=resamples,
         verdict=_verdict(found, len(one)),
         mcnemar=None if right_a is None or right_b is None else mcnemar(right_a, right_b),
+        delong=tests,
         apart=farthest(first, one, second, other, rows),
         clustered_by=None if rows.patients is None else rows.patient_column or "patient",
         patients=None if rows.patients is None else len(np.unique(clusters)),
         warnings=tuple(warning for found_ in seen for warning in found_.warnings),
-        notes=(*(note for found_ in seen for note in found_.notes), *_notes(rows, len(both), clusters)),
+        notes=(*(note for found_ in seen for note in found_.notes), *_notes(rows, len(both), clusters), *untested),
     )
 
 
@@ -156,6 +159,32 @@ def _differences(a: Tally, b: Tally, clusters: NDArray[np.int64], resamples: int
         )
         for key in keys
     )
+
+
+def _delong(
+    first: LoadedModel,
+    one: Answered,
+    second: LoadedModel,
+    other: Answered,
+    rows: Dataset,
+    clusters: NDArray[np.int64],
+) -> tuple[tuple[DeLong, ...], tuple[str, ...]]:
+    """DeLong's test of each label's areas, of two exclusive ones once; or the note that says why there is none."""
+    if rows.patients is not None and len(np.unique(clusters)) < len(clusters):
+        why = "some patients have several rows, and it takes rows as independent"
+        return (), (f"no DeLong test of the areas: {why}. The intervals draw whole patients",)
+    asked = [
+        questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded))
+        for loaded, answered in ((first, one), (second, other))
+    ]
+    theirs = {question.label: question for question in asked[1]}
+    wanted = asked[0][:1] if len(asked[0]) == 2 and first.labels.exclusive else asked[0]
+    anomaly = first.model.task is Task.ANOMALY
+    found = [
+        delong(question.scores, theirs[question.label].scores, question.positive, None if anomaly else question.label)
+        for question in wanted
+    ]
+    return tuple(test for test in found if test is not None), ()
 
 
 def _with_width(one: Estimate, kind: Kind | None, clusters: NDArray[np.int64]) -> Estimate:

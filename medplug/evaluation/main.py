@@ -23,6 +23,7 @@ from ..session import Session
 from .alarms import one_answer, warnings_of
 from .answered import Answered, Progress, anomalous_rows, answer, normal_of, targets_in_order
 from .bootstrap import estimate
+from .calibration import calibration
 from .classification_tally import exclusive, independent
 from .drift import drift
 from .generation_figures import generator_figures, generator_warnings
@@ -64,8 +65,8 @@ def evaluate(
     throughout. `features` names the classifier in whose features `samples` images of a generator are compared with real
     ones. `subgroups` names columns by whose values there are figures too, brightness and sharpness without any;
     `probes` trains trivial models on the train rows, to compare with. `prevalence` says, by label, for which prevalence
-    predictive values are told. The figures' names stand in `classification_tally`, `measurement_tally`,
-    `novelty_figures` and `generation_figures`. Raises `CallError`.
+    predictive values are told. The figures' names stand in `classification_tally`, `calibration`,
+    `measurement_tally`, `novelty_figures` and `generation_figures`. Raises `CallError`.
     """
     if resamples < 0:
         raise CallError(f"{resamples} resamples: want 0 (no intervals) or more")
@@ -93,6 +94,8 @@ def evaluate(
         found |= widened(estimate(lambda weights: shares(novel, weights), cluster, resamples, seed), novel, cluster)
     loaded = session.loaded
     asked = questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded))
+    if loaded.model.task is Task.CLASSIFICATION:
+        found |= calibration(asked, intervals=resamples > 0)
     drifts, predictive = drift(loaded, asked, cluster, prevalence or {}, resamples, seed)
     figures = tuple(
         Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)

@@ -19,7 +19,18 @@ from .pictures import Shown, try_show
 _UNIT = Axis(0.0, 1.0)
 _WORST = 24
 _WORST_SIDE = 320
-_OPEN = ("MAE", "RMSE", "log loss")  # no fraction, even where it lies below 1
+_OPEN = (
+    "MAE",
+    "RMSE",
+    "log loss",
+    "calibration slope",
+    "calibration intercept",
+)  # no fraction, even where it lies below 1
+
+_CALIBRATION = (
+    " Calibration slope below 1: the probabilities are too extreme; above 1: too timid. Calibration intercept above "
+    "0: they are too low on the whole; below 0: too high. Their intervals are of standard errors by patient."
+)
 
 
 def evaluation_sections(evaluation: Evaluation, cases: Iterable[Case] = ()) -> tuple[Section, ...]:
@@ -117,7 +128,7 @@ def _widths(evaluation: Evaluation) -> str:
     return (
         " Those of shares reach at least as far as Wilson's, since draws cannot show an error that no row has; "
         "areas of exactly 0 or 1 have Newcombe's."
-    )
+    ) + (_CALIBRATION if any(figure.name.startswith("calibration ") for figure in evaluation.figures) else "")
 
 
 def _confusion(evaluation: Evaluation) -> Section:

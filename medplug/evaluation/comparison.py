@@ -22,13 +22,13 @@ from .answered import Answered, Progress, answer, normal_of
 from .bootstrap import Estimate, estimate
 from .comparison_rows import farthest, mcnemar, right
 from .delong import delong
-from .intervals import of_same
+from .intervals import of_mean, of_same, reaching
 from .learned_rows import learned
 from .main import tally_of
 from .measured_data import dataset_of
 from .questions import clusters_of, questions
 from .scores import Floats
-from .tally import Key, Kind, Share, Tally
+from .tally import Key, Kind, Mean, Share, Tally
 
 FILE = "comparison.json"
 
@@ -150,15 +150,28 @@ def _differences(a: Tally, b: Tally, clusters: NDArray[np.int64], resamples: int
 
     found = estimate(statistics, clusters, resamples, seed)
     keys = [key for key, which in found if which == "difference"]
+    apart = {key: found[key, "difference"] for key in keys}
     return tuple(
-        _difference(
-            key,
-            found[key, "a"].value,
-            found[key, "b"].value,
-            _with_width(found[key, "difference"], a.kinds.get(key), clusters),
-        )
+        _difference(key, found[key, "a"].value, found[key, "b"].value, _with_width(key, apart, a.kinds, clusters))
         for key in keys
     )
+
+
+def _with_width(
+    key: Key, apart: Mapping[Key, Estimate], kinds: Mapping[Key, Kind], clusters: NDArray[np.int64]
+) -> Estimate:
+    """A difference whose interval keeps a width; without one where it has none and nobody knows which it should be."""
+    one, kind = apart[key], kinds.get(key)
+    if one.low is None or one.high is None or one.low < one.high:
+        return one
+    if isinstance(kind, Share):
+        return of_same(one, len(np.unique(clusters[kind.among])), -1, 1)
+    if isinstance(kind, Mean) and all(isinstance(kinds[part], Share) for part in kind.of):
+        parts = [_with_width(part, apart, kinds, clusters) for part in kind.of if part in apart]
+        ends = [(part.low, part.high) for part in parts if part.low is not None and part.high is not None]
+        if len(ends) == len(parts):
+            return reaching(one, of_mean([part.value for part in parts], ends, -1.0))
+    return Estimate(one.value, None, None)
 
 
 def _delong(
@@ -185,14 +198,6 @@ def _delong(
         for question in wanted
     ]
     return tuple(test for test in found if test is not None), ()
-
-
-def _with_width(one: Estimate, kind: Kind | None, clusters: NDArray[np.int64]) -> Estimate:
-    """A difference whose interval keeps a width; without one where it has none and nobody knows which it should be."""
-    if one.low is None or one.high is None or one.low < one.high:
-        return one
-    among = clusters[kind.among] if isinstance(kind, Share) else clusters[:0]
-    return of_same(one, len(np.unique(among)), -1, 1) if len(among) else Estimate(one.value, None, None)
 
 
 def _difference(key: Key, a: float, b: float, found: Estimate) -> Difference:

@@ -61,12 +61,15 @@ def of_area(area: float, positives: float, negatives: float) -> Ends:
     return 1 - _farthest(1 - area, positives, negatives), _farthest(area, positives, negatives)
 
 
-def of_mean(values: Sequence[float], ends: Sequence[Ends]) -> Ends:
-    """Return the interval of the mean of figures of different rows, from theirs (Zou and Donner 2008)."""
+def of_mean(values: Sequence[float], ends: Sequence[Ends], least: float = 0.0) -> Ends:
+    """Return the interval of the mean of figures of different rows, from theirs (Zou and Donner 2008).
+
+    The figures lie between `least` and 1.
+    """
     middle = sum(values) / len(values)
     below = math.hypot(*(value - low for value, (low, _) in zip(values, ends, strict=True))) / len(values)
     above = math.hypot(*(high - value for value, (_, high) in zip(values, ends, strict=True))) / len(values)
-    return max(0.0, middle - below), min(1.0, middle + above)
+    return max(least, middle - below), min(1.0, middle + above)
 
 
 def of_same(one: Estimate, units: int, least: float, most: float) -> Estimate:

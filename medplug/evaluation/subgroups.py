@@ -76,7 +76,8 @@ def by_number(name: str, numbers: NDArray[np.float64], words: Sequence[str] = _Q
     known = np.isfinite(numbers)
     cuts = np.quantile(numbers[known], [0, 0.25, 0.5, 0.75, 1])
     member = np.searchsorted(cuts[1:-1], numbers, side="right")
-    ends = [f"{measure} {_greys(low, high)}" if measure else f"{low:.4g} to {high:.4g}" for low, high in pairwise(cuts)]
+    written = _short(cuts.tolist()) if measure else [f"{cut:.4g}" for cut in cuts]
+    ends = [f"{measure} {low} to {high}".lstrip() for low, high in pairwise(written)]
     groups = [f"{word} ({between})" for word, between in zip(words, ends, strict=True)]
     return Grouping(name, (*groups, "(empty)"), np.where(known, member, len(words)))
 
@@ -95,10 +96,13 @@ def by_looks(looks: Sequence[Look]) -> tuple[Grouping, ...]:
     )
 
 
-def _greys(low: float, high: float) -> str:
-    """Two numbers, of fractions no more digits than tell them apart."""
-    short = [f"{end:.2g}" if abs(end) < 1 else f"{end:.4g}" for end in (low, high)]
-    return " to ".join(short) if short[0] != short[1] else f"{low:.4g} to {high:.4g}"
+def _short(numbers: Sequence[float]) -> list[str]:
+    """Write numbers with as few digits as tell them all apart, two at least."""
+    for digits in (2, 3, 4):
+        written = [f"{one:.{digits}g}" if abs(one) < 1 else f"{one:.4g}" for one in numbers]
+        if len(set(written)) == len(set(numbers)):
+            break
+    return written
 
 
 def measured(

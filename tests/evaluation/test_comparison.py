@@ -91,8 +91,24 @@ def test_models_without_an_error_are_not_surely_the_same():
     accuracy = found.difference("accuracy")
     assert (accuracy.difference, accuracy.verdict) == (0, None)
     assert (accuracy.low, accuracy.high) == pytest.approx((-0.0876, 0.0876), abs=1e-3)
+    balanced = found.difference("balanced accuracy")
+    assert -0.3 < balanced.low < -accuracy.high < balanced.difference == 0 < balanced.high < 0.3
+    assert "no difference can be told" in found.verdict
     area = found.difference("macro AUC")
     assert (area.difference, area.low, area.high) == (0, None, None)
+
+
+def test_a_perfect_model_is_told_from_one_that_always_says_the_same():
+    truth = np.arange(24) % 3
+    stated = np.eye(3)[truth] * 0.9 + 0.03
+    same = np.tile([0.5, 0.3, 0.2], (24, 1))
+
+    found = both(dataset_of(list(np.stack([stated, same], axis=1)), truth, NAMES), resamples=100)
+
+    balanced = found.difference("balanced accuracy")
+    assert balanced.difference == pytest.approx(2 / 3)
+    assert 0.2 < balanced.low < balanced.difference < balanced.high <= 1
+    assert found.verdict.startswith("balanced accuracy: A is better by 0.667")
 
 
 def test_the_paired_interval_is_narrower_than_the_figures_own_would_say():

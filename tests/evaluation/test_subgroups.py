@@ -142,6 +142,19 @@ def test_quarters_of_looks_are_called_as_a_reader_of_images_would():
     assert sharp.groups[3] == "sharpest quarter (edge strength 0.018 to 0.02)"
 
 
+def test_the_greys_of_quarters_have_as_many_digits_as_tell_them_all_apart():
+    looks = [Look(np.zeros((1, 2, 2)), 0.35 + 0.0001 * row, 0.01) for row in range(101)]
+
+    [bright] = by_looks(looks)
+
+    assert [one.partition("grey ")[2] for one in bright.groups[:4]] == [
+        "0.35 to 0.352)",
+        "0.352 to 0.355)",
+        "0.355 to 0.357)",
+        "0.357 to 0.36)",
+    ]
+
+
 def test_greys_of_a_quarter_are_those_before_the_networks_normalisation():
     image = np.linspace(0, 1, 36, dtype=np.float32).reshape(1, 6, 6)
     normalize = Normalize(mean=(0.4,), std=(0.2,))

@@ -5,7 +5,7 @@ The rows are shared, so their luck is too: the interval of the difference is nar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import msgspec
@@ -151,27 +151,36 @@ def _differences(a: Tally, b: Tally, clusters: NDArray[np.int64], resamples: int
     found = estimate(statistics, clusters, resamples, seed)
     keys = [key for key, which in found if which == "difference"]
     apart = {key: found[key, "difference"] for key in keys}
+    sure = {key for key in keys if found[key, "a"].value in (0.0, 1.0)}
     return tuple(
-        _difference(key, found[key, "a"].value, found[key, "b"].value, _with_width(key, apart, a.kinds, clusters))
+        _difference(key, found[key, "a"].value, found[key, "b"].value, _with_width(key, apart, sure, a.kinds, clusters))
         for key in keys
     )
 
 
 def _with_width(
-    key: Key, apart: Mapping[Key, Estimate], kinds: Mapping[Key, Kind], clusters: NDArray[np.int64]
+    key: Key,
+    apart: Mapping[Key, Estimate],
+    sure: Set[Key],
+    kinds: Mapping[Key, Kind],
+    clusters: NDArray[np.int64],
 ) -> Estimate:
-    """A difference whose interval keeps a width; without one where it has none and nobody knows which it should be."""
+    """A difference whose interval keeps a width: that of shares does.
+
+    Of other figures that are 0 or 1, which `sure` names, nobody knows the width, and there is no interval. Otherwise
+    a difference without a width is that of answers in the same order.
+    """
     one, kind = apart[key], kinds.get(key)
     if one.low is None or one.high is None or one.low < one.high:
         return one
     if isinstance(kind, Share):
         return of_same(one, len(np.unique(clusters[kind.among])), -1, 1)
     if isinstance(kind, Mean) and all(isinstance(kinds[part], Share) for part in kind.of):
-        parts = [_with_width(part, apart, kinds, clusters) for part in kind.of if part in apart]
+        parts = [_with_width(part, apart, sure, kinds, clusters) for part in kind.of if part in apart]
         ends = [(part.low, part.high) for part in parts if part.low is not None and part.high is not None]
         if len(ends) == len(parts):
             return reaching(one, of_mean([part.value for part in parts], ends, -1.0))
-    return Estimate(one.value, None, None)
+    return Estimate(one.value, None, None) if key in sure else one
 
 
 def _delong(

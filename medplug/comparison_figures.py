@@ -46,8 +46,24 @@ class McNemar(_Part, frozen=True):
     p: float
 
 
+class DeLong(_Part, frozen=True):
+    """The difference A - B of two areas under ROC curves with DeLong's 95 % interval, and the two-sided p of none.
+
+    `label` is None for the one question of anomaly models.
+    """
+
+    label: str | None
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
 class Comparison(_Part, frozen=True):
-    """Two models on the same `rows` of one split; intervals are of whole patients when `clustered_by` is given."""
+    """Two models on the same `rows` of one split; intervals are of whole patients when `clustered_by` is given.
+
+    `delong` tests the areas, label by label, where each row is a patient of its own.
+    """
 
     task: str
     split: str
@@ -61,6 +77,7 @@ class Comparison(_Part, frozen=True):
     resamples: int
     verdict: str
     mcnemar: McNemar | None = None
+    delong: tuple[DeLong, ...] = ()
     apart: tuple[Apart, ...] = ()
     clustered_by: str | None = None
     patients: int | None = None

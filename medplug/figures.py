@@ -80,17 +80,35 @@ class Neighbour(_Part, frozen=True):
     distance: float
 
 
+class Perturbed(_Part, frozen=True):
+    """Deletion and insertion scores of maps (Petsiuk et al. 2018) on `rows` rows, their pixels cut into `steps` parts.
+
+    Figures: "deletion", which is better lower, and "insertion", of the maps and (by label) of each control; "deletion
+    below control" and "insertion above control", paired, above 0 where the maps are better.
+    """
+
+    rows: int
+    steps: int
+    figures: tuple[Figure, ...] = ()
+
+    def figure(self, name: str, label: str | None = None) -> Figure:
+        """Return one figure; `KeyError` when it was not computed."""
+        return _find(self.figures, name, label)
+
+
 class Explained(_Part, frozen=True):
     """How the maps of where a model looked stood their controls, on `rows` rows of which `planted` could be used.
 
     Figures: "pointing hit", of the maps and (by label) of each control; "hit above control", paired; and the "rank
     correlation" of maps with those of shuffled weights. None of them where too few lesions moved the answer.
+    `perturbed` are scores that need no lesion.
     """
 
     method: str
     rows: int
     planted: int
     figures: tuple[Figure, ...] = ()
+    perturbed: Perturbed | None = None
 
     def figure(self, name: str, label: str | None = None) -> Figure:
         """Return one figure; `KeyError` when it was not computed."""
@@ -101,7 +119,8 @@ class Evaluation(_Part, frozen=True):
     """How a model did on the rows of one split.
 
     Intervals are bootstrap percentiles over `resamples` draws, of whole patients when `clustered_by` names their
-    column. `confusion[i][j]` counts rows of label i that were answered j. `worst` lists the most confident errors.
+    column; those of shares reach at least as far as Wilson's, and areas of exactly 0 or 1 have Newcombe's.
+    `confusion[i][j]` counts rows of label i that were answered j. `worst` lists the most confident errors.
     `warnings`, shown in red, say why the figures may not be what they seem; `notes` say what else is to be known.
     `drift` is what operating points do here. `neighbours` are the generated images nearest to training images.
     """

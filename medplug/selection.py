@@ -9,6 +9,7 @@ import msgspec
 
 from .case import Case
 from .errors import CallError
+from .modalities import check_modalities
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -16,7 +17,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     `modality`, `body_part` and `view` list code strings, upper case. `description` lists patterns of the Series
     Description (`*` and `?`, without regard to case), of which one must match. `min_slices` counts a volume's slices.
-    A case that does not state what is asked for is not wanted.
+    A case that does not state what is asked for is not wanted. Raises `CallError` for a modality without a term.
     """
 
     modality: tuple[str, ...] = ()
@@ -24,6 +25,9 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     view: tuple[str, ...] = ()
     description: tuple[str, ...] = ()
     min_slices: int = 1
+
+    def __post_init__(self) -> None:
+        check_modalities(self.modality)
 
     def leaves_out(self, case: Case) -> str | None:
         """Why a case is not wanted; None where it is."""

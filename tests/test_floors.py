@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 
 FLOORS = {
     0: "_kernels errors case result state temporary",
-    1: "geometry geometry_steps preprocessing augmentation padding tone plan model selection nodes lesions",
+    1: "modalities geometry geometry_steps preprocessing augmentation padding tone plan model selection nodes lesions",
     2: "hookspecs installed plugin_contract plugins sources",
     3: "model_folder pipeline batching devices golden operating explain generating decoded session dataset figures "
     "operating_figures comparison_figures novelty",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -104,6 +104,23 @@ def print_json(value: Any) -> None:
 
 def _array(array: Any) -> Any:
     return {"shape": list(array.shape), "dtype": str(array.dtype)}
+
+
+def print_warnings(warnings: Sequence[str], notes: Sequence[str]) -> None:
+    """Print how many warnings there are, and them in red, before the figures; `print_notes` comes after these."""
+    many = "no warnings" if not warnings else f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}, in red"
+    after = f"; {len(notes)} note{'s' if len(notes) > 1 else ''} below the tables" if notes else ""
+    out.print(many + after, style="bold red" if warnings else None)
+    for warning in warnings:
+        out.print(f"warning: {warning}", style="bold red")
+    if warnings:
+        out.print()
+
+
+def print_notes(notes: Sequence[str]) -> None:
+    """Print what else is to be known of figures."""
+    for note in notes:
+        out.print(f"note: {note}")
 
 
 def describe(result: Result) -> str:

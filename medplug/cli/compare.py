@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from ..comparison_figures import Comparison
 from .columns import data_options, take
-from .common import device_option, err, json_option, out, output_option, print_json, table
+from .common import device_option, err, json_option, out, output_option, print_json, print_notes, print_warnings, table
 
 
 @click.command("compare")
@@ -59,6 +59,7 @@ def command(
 def _print(made: Comparison) -> None:
     clustered = f", {made.patients} patients ({made.clustered_by})" if made.clustered_by else ""
     out.print(f"{made.rows} {made.split} rows{clustered}; A is {made.a}, B is {made.b}")
+    print_warnings(made.warnings, made.notes)
     rows = table("", "", "A", "B", "A - B", "95 % interval", "better")
     for one in made.differences:
         interval = "" if one.low is None or one.high is None else f"{one.low:+.3f} to {one.high:+.3f}"
@@ -68,8 +69,10 @@ def _print(made: Comparison) -> None:
     if made.mcnemar is not None:
         test = made.mcnemar
         out.print(f"right by A alone {test.only_a}, by B alone {test.only_b}: McNemar's exact p {test.p:.3g}")
+    for area in made.delong:
+        of = "" if area.label is None else f" of {area.label}"
+        out.print(
+            f"area{of}: A - B {area.difference:+.3f} ({area.low:+.3f} to {area.high:+.3f}), DeLong's p {area.p:.3g}"
+        )
     out.print(made.verdict, style="bold")
-    for warning in made.warnings:
-        out.print(f"warning: {warning}", style="bold red")
-    for note in made.notes:
-        out.print(f"note: {note}")
+    print_notes(made.notes)

@@ -14,7 +14,18 @@ from rich.table import Table
 from ..explain import METHOD, Method
 from ..figures import Evaluation, Explained, Figure
 from .columns import data_options, take
-from .common import device_option, err, json_option, out, output_option, print_json, rates, table
+from .common import (
+    device_option,
+    err,
+    json_option,
+    out,
+    output_option,
+    print_json,
+    print_notes,
+    print_warnings,
+    rates,
+    table,
+)
 from .operating_tables import print_operating
 
 
@@ -88,6 +99,7 @@ def command(
         raise click.UsageError("--method goes with --explain")
     from ..evaluation import dataset_of, evaluate, lies_at, store_metrics, write
     from ..evaluation.explanation_figures import check_explanations
+    from ..evaluation.perturbed import score_maps
     from ..model_folder import read_card
     from ..session import Session
     from ..writers.html_explained import explained_section
@@ -116,6 +128,17 @@ def command(
                 resamples=arguments["resamples"],
                 progress=advance,
             )
+            progress.update(bar, description="deleting and inserting", completed=0)
+            scored = score_maps(
+                session,
+                rows,
+                explain,
+                method=chosen,
+                seed=arguments["seed"],
+                resamples=arguments["resamples"],
+                progress=advance,
+            )
+            checked = checked.with_scores(scored)
             made = checked.added_to(made)
             further.append(explained_section(checked))
     training = read_card(model).training
@@ -143,6 +166,7 @@ def _folder(split: str, other: str | None) -> str:
 def _print(made: Evaluation) -> None:
     clustered = f", {made.patients} patients ({made.clustered_by})" if made.clustered_by else ""
     out.print(f"{made.rows} {made.split} rows{clustered}, {made.refused} refused", markup=False)
+    print_warnings(made.warnings, made.notes)
     rows = table("", "", "value", "95 % interval")
     for figure in made.figures:
         rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", _interval(figure))
@@ -168,10 +192,7 @@ def _print(made: Evaluation) -> None:
         out.print(rows)
     if made.explained is not None:
         _print_explained(made.explained)
-    for warning in made.warnings:
-        out.print(f"warning: {warning}", markup=False, style="bold red")
-    for note in made.notes:
-        out.print(f"note: {note}", markup=False)
+    print_notes(made.notes)
 
 
 def _add(rows: Table, begin: tuple[str, ...], figures: Sequence[Figure]) -> None:
@@ -192,10 +213,10 @@ def _print_explained(explained: Explained) -> None:
     out.print()
     moved = f"{explained.planted} of {explained.rows} planted lesions moved an answer"
     out.print(f"explanations by {explained.method}: {moved}", markup=False)
-    if not explained.figures:
+    figures = (*explained.figures, *(() if explained.perturbed is None else explained.perturbed.figures))
+    if not figures:
         return
     rows = table("", "", "value", "95 % interval")
-    for figure in explained.figures:
-        interval = "" if figure.low is None or figure.high is None else f"{figure.low:.3f} to {figure.high:.3f}"
-        rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", interval)
+    for figure in figures:
+        rows.add_row(figure.name, figure.label or "", f"{figure.value:.3f}", _interval(figure))
     out.print(rows)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from .. import sources
 from ..case import Case, Unit
 from ..errors import CallError
+from ..modalities import check_modalities
 from ..model import NO_LABELS, Labels, Task
 from ..result import Refused, Rejected, Skipped
 from ..sources import TableOptions
@@ -36,7 +37,8 @@ _FILE_COLUMNS = ("file", "path", "image", "filename")
 class DataOptions:
     """Which columns of a table mean what, and which modalities and body parts a model is for.
 
-    Several `labels` are present or absent each by itself. `label_file` names labels and gives their codes.
+    Several `labels` are present or absent each by itself. `label_file` names labels and gives their codes. Raises
+    `CallError` for a modality that DICOM has no term for.
     """
 
     labels: tuple[str, ...] = ()
@@ -46,6 +48,9 @@ class DataOptions:
     modality: tuple[str, ...] = ()
     body_part: tuple[str, ...] = ()
     label_file: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        check_modalities(self.modality)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ..figures import Scored
 from ..model_folder import Threshold
 from .answered import Answered
-from .coverage import accuracy_at, confidences, coverage_curve, rightness
-from .scores import Floats, area, calibration_error, log_loss, mean, share
-from .tally import Key, Tally, across, most, reliability, roc, small
+from .coverage import accuracy_at, confidences, coverage_curve, covered, rightness
+from .scores import Floats, area, calibration_error, log_loss, mean
+from .tally import Area, Key, Kind, Mean, Share, Tally, across, most, reliability, roc, shares, small
 
 _HALF = 0.5  # the threshold of a label that has none, for the survey of errors alone
 
@@ -36,24 +36,37 @@ def exclusive(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Thre
     loss = log_loss(stated[np.arange(len(truth)), truth])
     points = {point.label: point.value for point in thresholds}
 
+    kinds: dict[Key, Kind] = {
+        ("accuracy", None): Share(right, everywhere),
+        ("majority accuracy", None): Share(truth == majority, everywhere),
+        ("balanced accuracy", None): Mean(tuple(("recall", name) for name in names)),
+        ("macro AUC", None): Mean(tuple(("AUC", name) for name in names)),
+        **covered(sure, right.astype(np.float64)),
+    }
+    for index, name in enumerate(names):
+        here, answer = truth == index, told == index
+        kinds["recall", name] = Share(answer, here)
+        kinds["precision", name] = Share(here, answer)
+        kinds["specificity", name] = Share(~answer, ~here)
+        kinds["AUC", name] = Area(here, everywhere)
+        if name in points:
+            reached = stated[:, index] >= points[name]
+            kinds["sensitivity at threshold", name] = Share(reached, here)
+            kinds["specificity at threshold", name] = Share(~reached, ~here)
+
     def statistics(weights: Floats) -> dict[Key, Floats]:
+        counted = shares(kinds, weights)
         found: dict[Key, Floats] = {
-            ("accuracy", None): share(right, everywhere, weights),
-            ("majority accuracy", None): share(truth == majority, everywhere, weights),
+            ("accuracy", None): counted["accuracy", None],
+            ("majority accuracy", None): counted["majority accuracy", None],
             ("ECE", None): calibration_error(sure, right, weights),
             ("Brier", None): mean(squared, weights),
             ("log loss", None): mean(loss, weights),
         }
         for index, name in enumerate(names):
-            here, answer = truth == index, told == index
-            found["recall", name] = share(answer, here, weights)
-            found["precision", name] = share(here, answer, weights)
-            found["specificity", name] = share(~answer, ~here, weights)
-            found["AUC", name] = area(stated[:, index], here, weights)
-            if name in points:
-                reached = stated[:, index] >= points[name]
-                found["sensitivity at threshold", name] = share(reached, here, weights)
-                found["specificity at threshold", name] = share(~reached, ~here, weights)
+            found |= {(kind, name): counted[kind, name] for kind in ("recall", "precision", "specificity")}
+            found["AUC", name] = area(stated[:, index], truth == index, weights)
+            found |= {key: one for key, one in counted.items() if key[1] == name}
         found["balanced accuracy", None] = across([found["recall", name] for name in names])
         found["macro AUC", None] = across([found["AUC", name] for name in names])
         return found | accuracy_at(sure, right.astype(np.float64), weights)
@@ -64,6 +77,7 @@ def exclusive(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Thre
     curves = [curve for index, name in enumerate(names) for curve in roc(stated[:, index], truth == index, name)]
     return Tally(
         statistics=statistics,
+        kinds=kinds,
         labels=names,
         counts=counts,
         confusion=tuple(tuple(row) for row in confusion.tolist()),
@@ -98,18 +112,28 @@ def independent(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Th
     entries = np.maximum(known.sum(axis=1), 1)
     confident, agreeing = confidences(stated, False), rightness(reached, truth)
 
+    kinds: dict[Key, Kind] = {
+        ("macro AUC", None): Mean(tuple(("AUC", name) for name in names)),
+        **covered(confident, agreeing),
+    }
+    for index, name in enumerate(names):
+        rows, here, answer = known[:, index], present[:, index], reached[:, index]
+        kinds["AUC", name] = Area(here, rows)
+        if name in points:
+            kinds["sensitivity", name] = Share(answer, here & rows)
+            kinds["specificity", name] = Share(~answer, ~here & rows)
+            kinds["precision", name] = Share(here, answer & rows)
+
     def statistics(weights: Floats) -> dict[Key, Floats]:
+        counted = shares(kinds, weights)
         found: dict[Key, Floats] = {}
         for index, name in enumerate(names):
             rows = known[:, index]
-            here, answer, these = present[rows, index], reached[rows, index], weights[:, rows]
+            here, these = present[rows, index], weights[:, rows]
             found["AUC", name] = area(stated[rows, index], here, these)
             found["ECE", name] = calibration_error(stated[rows, index], here, these)
             found["Brier", name] = mean((stated[rows, index] - here) ** 2, these)
-            if name in points:
-                found["sensitivity", name] = share(answer, here, these)
-                found["specificity", name] = share(~answer, ~here, these)
-                found["precision", name] = share(here, answer, these)
+            found |= {key: one for key, one in counted.items() if key[1] == name}
         for average, name_of_each in (("macro AUC", "AUC"), ("ECE", "ECE"), ("Brier", "Brier")):
             found[average, None] = across([found[name_of_each, name] for name in names])
         found["log loss", None] = mean(np.nansum(loss, axis=1) / entries, weights * (entries * known.any(axis=1)))
@@ -140,6 +164,7 @@ def independent(answered: Answered, truth: NDArray[Any], thresholds: Sequence[Th
     notes = (f"no threshold for {', '.join(without)}: errors are counted from {_HALF} on",) if without else ()
     return Tally(
         statistics=statistics,
+        kinds=kinds,
         labels=names,
         counts=counts,
         curves=tuple(curves),

@@ -5,14 +5,14 @@ The rows are shared, so their luck is too: the interval of the difference is nar
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..comparison_figures import Comparison, Difference
+from ..comparison_figures import Comparison, DeLong, Difference
 from ..dataset import DataOptions, Dataset
 from ..errors import CallError
 from ..model import Task
@@ -21,12 +21,14 @@ from ..session import Session
 from .answered import Answered, Progress, answer, normal_of
 from .bootstrap import Estimate, estimate
 from .comparison_rows import farthest, mcnemar, right
+from .delong import delong
+from .intervals import of_mean, of_same, reaching
 from .learned_rows import learned
 from .main import tally_of
 from .measured_data import dataset_of
-from .questions import clusters_of
+from .questions import clusters_of, questions
 from .scores import Floats
-from .tally import Key, Tally
+from .tally import Key, Kind, Mean, Share, Tally
 
 FILE = "comparison.json"
 
@@ -70,6 +72,7 @@ def compare(
     found = _differences(tally_a, tally_b, clusters, resamples, seed)
     if not found:
         raise CallError("there is no figure to compare: nothing is known of the rows that both models answer")
+    tests, untested = _delong(first, one, second, other, rows, clusters)
     right_a, right_b = right(first, one, rows), right(second, other, rows)
     where = None if isinstance(data, Dataset) else data
     seen = [learned(loaded, f"model {name}", dataset, rows, where) for name, loaded in (("A", first), ("B", second))]
@@ -86,11 +89,12 @@ def compare(
         resamples=resamples,
         verdict=_verdict(found, len(one)),
         mcnemar=None if right_a is None or right_b is None else mcnemar(right_a, right_b),
+        delong=tests,
         apart=farthest(first, one, second, other, rows),
         clustered_by=None if rows.patients is None else rows.patient_column or "patient",
         patients=None if rows.patients is None else len(np.unique(clusters)),
         warnings=tuple(warning for found_ in seen for warning in found_.warnings),
-        notes=(*(note for found_ in seen for note in found_.notes), *_notes(rows, len(both), clusters)),
+        notes=(*(note for found_ in seen for note in found_.notes), *_notes(rows, len(both), clusters), *untested),
     )
 
 
@@ -146,9 +150,63 @@ def _differences(a: Tally, b: Tally, clusters: NDArray[np.int64], resamples: int
 
     found = estimate(statistics, clusters, resamples, seed)
     keys = [key for key, which in found if which == "difference"]
+    apart = {key: found[key, "difference"] for key in keys}
+    sure = {key for key in keys if found[key, "a"].value in (0.0, 1.0)}
     return tuple(
-        _difference(key, found[key, "a"].value, found[key, "b"].value, found[key, "difference"]) for key in keys
+        _difference(key, found[key, "a"].value, found[key, "b"].value, _with_width(key, apart, sure, a.kinds, clusters))
+        for key in keys
     )
+
+
+def _with_width(
+    key: Key,
+    apart: Mapping[Key, Estimate],
+    sure: Set[Key],
+    kinds: Mapping[Key, Kind],
+    clusters: NDArray[np.int64],
+) -> Estimate:
+    """A difference whose interval keeps a width: that of shares does.
+
+    Of other figures that are 0 or 1, which `sure` names, nobody knows the width, and there is no interval. Otherwise
+    a difference without a width is that of answers in the same order.
+    """
+    one, kind = apart[key], kinds.get(key)
+    if one.low is None or one.high is None or one.low < one.high:
+        return one
+    if isinstance(kind, Share):
+        return of_same(one, len(np.unique(clusters[kind.among])), -1, 1)
+    if isinstance(kind, Mean) and all(isinstance(kinds[part], Share) for part in kind.of):
+        parts = [_with_width(part, apart, sure, kinds, clusters) for part in kind.of if part in apart]
+        ends = [(part.low, part.high) for part in parts if part.low is not None and part.high is not None]
+        if len(ends) == len(parts):
+            return reaching(one, of_mean([part.value for part in parts], ends, -1.0))
+    return Estimate(one.value, None, None) if key in sure else one
+
+
+def _delong(
+    first: LoadedModel,
+    one: Answered,
+    second: LoadedModel,
+    other: Answered,
+    rows: Dataset,
+    clusters: NDArray[np.int64],
+) -> tuple[tuple[DeLong, ...], tuple[str, ...]]:
+    """DeLong's test of each label's areas, of two exclusive ones once; or the note that says why there is none."""
+    if rows.patients is not None and len(np.unique(clusters)) < len(clusters):
+        why = "some patients have several rows, and it takes rows as independent"
+        return (), (f"no DeLong test of the areas: {why}. The intervals draw whole patients",)
+    asked = [
+        questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded))
+        for loaded, answered in ((first, one), (second, other))
+    ]
+    theirs = {question.label: question for question in asked[1]}
+    wanted = asked[0][:1] if len(asked[0]) == 2 and first.labels.exclusive else asked[0]
+    anomaly = first.model.task is Task.ANOMALY
+    found = [
+        delong(question.scores, theirs[question.label].scores, question.positive, None if anomaly else question.label)
+        for question in wanted
+    ]
+    return tuple(test for test in found if test is not None), ()
 
 
 def _difference(key: Key, a: float, b: float, found: Estimate) -> Difference:

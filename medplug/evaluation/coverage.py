@@ -14,7 +14,7 @@ from ..errors import CallError
 from ..figures import Curve
 from ..model_folder import Abstention
 from .scores import Floats, Truths
-from .tally import Key
+from .tally import Key, Share
 
 COVERAGES = (0.9, 0.8, 0.7)
 """At which the accuracy is measured, beside that of all answers."""
@@ -56,8 +56,23 @@ def accuracy_at(sure: Floats, right: Floats, weights: Floats) -> dict[Key, Float
     for coverage in COVERAGES:
         place = (reached < coverage * reached[:, -1:] - 1e-9).sum(axis=1)
         rows = np.arange(len(weights))
-        found[f"accuracy at {coverage * 100:.0f} % coverage", None] = hits[rows, place] / reached[rows, place]
+        found[_name(coverage), None] = hits[rows, place] / reached[rows, place]
     return found
+
+
+def covered(sure: Floats, right: Floats) -> dict[Key, Share]:
+    """Return what each of these accuracies is a share of: the most sure rows as they are."""
+    order = np.argsort(-sure, kind="stable")
+    found: dict[Key, Share] = {}
+    for coverage in COVERAGES:
+        among = np.zeros(len(sure), dtype=np.bool_)
+        among[order[: int(np.ceil(coverage * len(sure) - 1e-9))]] = True
+        found[_name(coverage), None] = Share(right, among)
+    return found
+
+
+def _name(coverage: float) -> str:
+    return f"accuracy at {coverage * 100:.0f} % coverage"
 
 
 def coverage_curve(sure: Floats, right: Floats) -> tuple[Curve, ...]:

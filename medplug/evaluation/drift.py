@@ -12,9 +12,10 @@ from ..errors import CallError
 from ..model_folder import LoadedModel, Threshold
 from ..operating_figures import Drift, Predictive, Rate
 from .bootstrap import Estimate, estimate
-from .operating_points import promised, wilson
+from .intervals import of_share, reaching
+from .operating_points import promised
 from .questions import Question
-from .scores import Floats, ratio
+from .scores import Floats, Truths, ratio
 
 PREVALENCES = (0.01, 0.05, 0.10, 0.20, 0.50)
 """At which predictive values are told when no prevalence is named."""
@@ -82,8 +83,9 @@ def drift(
     for index, one in enumerate(points):
         in_force = forced.get(one.point.label) == one.point
         promise, question = promised(one.point), by_label[one.point.label]
-        sensitivity = _rate(found.get((index, "sensitivity")), question.units(question.positive))
-        specificity = _rate(found.get((index, "specificity")), question.units(~question.positive))
+        reached, positive = question.scores >= one.point.value, question.positive
+        sensitivity = _rate(found.get((index, "sensitivity")), reached[positive], question.clusters[positive])
+        specificity = _rate(found.get((index, "specificity")), ~reached[~positive], question.clusters[~positive])
         drifts.append(
             Drift(
                 label=one.point.label,
@@ -130,14 +132,12 @@ def _check(prevalence: Mapping[str, float], labels: set[str]) -> None:
             raise CallError(f"a prevalence of {at:g} for {label}: want a fraction between 0 and 1, 0.05 for 5 %")
 
 
-def _rate(found: Estimate | None, units: int) -> Rate | None:
-    """A rate with its interval; of `units` rows or patients that all agree, whose draws say nothing, Wilson's."""
+def _rate(found: Estimate | None, right: Truths, clusters: NDArray[np.int64]) -> Rate | None:
+    """A rate with its interval, which keeps a width: of the rows that it is of, which are `right` [N]."""
     if found is None:
         return None
-    low, high = found.low, found.high
-    if units and low is not None and found.value in (0.0, 1.0):
-        low, high = wilson(round(found.value) * units, units)
-    return Rate(value=found.value, low=low, high=high)
+    one = reaching(found, of_share(right, clusters))
+    return Rate(value=one.value, low=one.low, high=one.high)
 
 
 def _worth(found: Estimate | None, share: float, rates: tuple[Rate | None, Rate | None]) -> Rate | None:

@@ -15,11 +15,12 @@ from ..case import Case, Image
 from ..dataset import Dataset
 from ..errors import CallError, PreprocessingError, SourceError
 from ..explain import METHOD, Method
-from ..figures import Evaluation, Explained, Figure
+from ..figures import Evaluation, Explained, Figure, Perturbed
 from ..lesions import Lesions, body, plant
 from ..result import Classification, Result
 from ..session import Session
 from .bootstrap import estimate
+from .intervals import of_same, of_share, reaching
 from .questions import clusters_of
 from .scores import Floats, mean
 
@@ -65,9 +66,7 @@ class Example:
     @property
     def blob(self) -> NDArray[np.float32]:
         """The map that knows nothing: brightest in the middle of the image."""
-        axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in self.mask.shape), indexing="ij")
-        blob: NDArray[np.float32] = np.exp(-4 * sum(axis**2 for axis in axes)).astype(np.float32)
-        return blob
+        return centred_blob(self.mask.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +76,10 @@ class Checked:
     explained: Explained
     warnings: tuple[str, ...] = ()
     examples: tuple[Example, ...] = field(default=())
+
+    def with_scores(self, perturbed: Perturbed) -> Checked:
+        """Return the same with scores that need no lesion."""
+        return replace(self, explained=msgspec.structs.replace(self.explained, perturbed=perturbed))
 
     def added_to(self, evaluation: Evaluation) -> Evaluation:
         """Return the evaluation with this in it."""
@@ -103,7 +106,7 @@ def check_explanations(
     shuffled (Adebayo et al. 2018), whose map must also differ. Raises `CallError` for a
     model that cannot be explained, or that does not classify.
     """
-    shuffled = Session(replace(session.loaded, network=shuffled_weights(session.network, seed)), str(session.device))
+    shuffled = shuffled_session(session, seed)
     chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
     found: list[Example] = []
     places: list[int] = []
@@ -119,6 +122,18 @@ def check_explanations(
     figures = _figures(measured, patients, resamples, seed) if len(found) >= _LEAST else ()
     explained = Explained(method=method, rows=len(chosen), planted=len(found), figures=figures)
     return Checked(explained, _warnings(explained), tuple(found[:_EXAMPLES]))
+
+
+def centred_blob(shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return a map that is brightest in the middle."""
+    axes = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    blob: NDArray[np.float32] = np.exp(-4 * sum(axis**2 for axis in axes)).astype(np.float32)
+    return blob
+
+
+def shuffled_session(session: Session, seed: int) -> Session:
+    """Return a session that asks the same model with shuffled weights."""
+    return Session(replace(session.loaded, network=shuffled_weights(session.network, seed)), str(session.device))
 
 
 def shuffled_weights(network: nn.Module, seed: int) -> nn.Module:
@@ -245,9 +260,21 @@ def _figures(measured: Floats, patients: NDArray[np.int64], resamples: int, seed
         found |= {("hit above control", name): mean(own - one, weights) for name, one in zip(CONTROLS, controls)}
         return found | {("rank correlation", CONTROLS[-1]): mean(alike, weights)}
 
+    found = estimate(statistics, patients, resamples, seed)
+    units, ends = len(np.unique(patients)), of_share(own, patients)
+    for (name, label), one in list(found.items()):
+        if name == "pointing hit" and label != CONTROLS[0]:  # which is no share of rows but known of each
+            found[name, label] = reaching(
+                one, of_share(own if label is None else controls[CONTROLS.index(label)], patients)
+            )
+        elif name == "hit above control":
+            found[name, label] = of_same(one, units, -1, 1)
+            if label == CONTROLS[0] and ends is not None:
+                by_luck = found["pointing hit", label].value
+                found[name, label] = reaching(one, (ends[0] - by_luck, ends[1] - by_luck))
     return tuple(
         Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
-        for (name, label), one in estimate(statistics, patients, resamples, seed).items()
+        for (name, label), one in found.items()
     )
 
 

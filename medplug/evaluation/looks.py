@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..augmentation import Draw
 from ..case import Case, CaseReference
 from ..pipeline import Pipeline, Prepared, prepare_or_refuse
+from ..preprocessing import Normalize
 from ..session import Session
 from .probes import Images, shrunk
 
@@ -21,24 +22,32 @@ _SIDES = {2: (48, 48), 3: (16, 16, 16)}
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A prepared image, small, as [C, ...]; its mean; and the variance of its Laplacian, which blur makes small."""
+    """A prepared image, small, as [C, ...]; its mean; and the deviation of its Laplacian, which blur makes small.
+
+    Both are of greys before the network's normalisation: 0 is black and 1 white, unless stored values are kept.
+    """
 
     small: Images
     brightness: float
     sharpness: float
 
 
-def look(array: Images) -> Look:
-    """Reduce a prepared image [C, ...]; brightness and sharpness are those of its whole size."""
+def look(array: Images, normalize: Normalize | None = None) -> Look:
+    """Reduce an image [C, ...], prepared with `normalize`; brightness and sharpness are those of its whole size."""
     array = np.nan_to_num(array)
     small = shrunk(array[None], _SIDES[array.ndim - 1])[0].copy()
+    if normalize is not None:
+        mean, std = (
+            np.array(one, np.float32).reshape(-1, *[1] * (array.ndim - 1)) for one in (normalize.mean, normalize.std)
+        )
+        array = array * std + mean
     laplacian = np.zeros((len(array), *(max(side - 2, 0) for side in array.shape[1:])), np.float32)
     inner = [slice(1, -1)] * (array.ndim - 1)
     for axis in range(array.ndim - 1):
         before, after = list(inner), list(inner)
         before[axis], after[axis] = slice(0, -2), slice(2, None)
         laplacian += array[(slice(None), *before)] + array[(slice(None), *after)] - 2 * array[(slice(None), *inner)]
-    return Look(small, float(array.mean()), float(laplacian.var()) if laplacian.size else 0.0)
+    return Look(small, float(array.mean()), float(laplacian.std()) if laplacian.size else 0.0)
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,10 @@ class _Watched(Pipeline):
         self, case: Case, draw: Draw | None = None, out: Mapping[str, NDArray[np.float32]] | None = None
     ) -> Prepared:
         made = super().prepare(case, draw, out)
-        self.seen[case.reference] = look(made.arrays[self.images[0]])
+        normalize = self.preprocessing.normalize
+        self.seen[case.reference] = look(
+            made.arrays[self.images[0]], normalize if isinstance(normalize, Normalize) else None
+        )
         return made
 
 

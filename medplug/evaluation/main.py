@@ -23,18 +23,20 @@ from ..session import Session
 from .alarms import one_answer, warnings_of
 from .answered import Answered, Progress, anomalous_rows, answer, normal_of, targets_in_order
 from .bootstrap import estimate
+from .calibration import calibration
 from .classification_tally import exclusive, independent
 from .drift import drift
 from .generation_figures import generator_figures, generator_warnings
+from .intervals import widened
 from .looks import watched
 from .measured_data import dataset_of, lies_at
 from .measurement_tally import anomaly, regression, segmentation
-from .novelty_figures import novel_share
+from .novelty_figures import novel_kind
 from .operating_fit import fit_operating
 from .probing import Evaluated, Probed, probe, truth_of
 from .questions import clusters_of, questions
 from .subgroups import by_column, by_looks, measured, worse
-from .tally import Tally
+from .tally import Tally, shares
 
 __all__ = ["FILE", "dataset_of", "evaluate", "fit_operating", "lies_at", "store_metrics", "to_metrics", "write"]
 
@@ -63,8 +65,8 @@ def evaluate(
     throughout. `features` names the classifier in whose features `samples` images of a generator are compared with real
     ones. `subgroups` names columns by whose values there are figures too, brightness and sharpness without any;
     `probes` trains trivial models on the train rows, to compare with. `prevalence` says, by label, for which prevalence
-    predictive values are told. The figures' names stand in `classification_tally`, `measurement_tally`,
-    `novelty_figures` and `generation_figures`. Raises `CallError`.
+    predictive values are told. The figures' names stand in `classification_tally`, `calibration`,
+    `measurement_tally`, `novelty_figures` and `generation_figures`. Raises `CallError`.
     """
     if resamples < 0:
         raise CallError(f"{resamples} resamples: want 0 (no intervals) or more")
@@ -86,11 +88,14 @@ def evaluate(
         raise CallError(f"the model refused every {split} row: {_why(answered.refused)}")
     answered, tally = tally_of(session.loaded, answered, rows, dataset)
     cluster = clusters_of(rows, answered.rows)
-    found = estimate(tally.statistics, cluster, resamples, seed)
+    found = widened(estimate(tally.statistics, cluster, resamples, seed), tally.kinds, cluster)
     if len(answered.novel) and session.novel == "flag":  # of what is refused for it, the notes tell
-        found |= estimate(novel_share(answered.novel), cluster, resamples, seed)
+        novel = novel_kind(answered.novel)
+        found |= widened(estimate(lambda weights: shares(novel, weights), cluster, resamples, seed), novel, cluster)
     loaded = session.loaded
     asked = questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded))
+    if loaded.model.task is Task.CLASSIFICATION:
+        found |= calibration(asked, intervals=resamples > 0)
     drifts, predictive = drift(loaded, asked, cluster, prevalence or {}, resamples, seed)
     figures = tuple(
         Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)

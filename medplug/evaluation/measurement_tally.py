@@ -13,8 +13,8 @@ from ..model import Labels
 from ..model_folder import Threshold
 from ..operating import ANOMALOUS
 from .answered import Answered
-from .scores import Floats, area, explained, mean, share
-from .tally import Key, Tally, across, most, roc, small
+from .scores import Floats, area, explained, mean
+from .tally import Area, Key, Kind, Share, Tally, across, most, roc, shares, small
 
 
 def anomaly(
@@ -35,21 +35,25 @@ def anomaly(
         return Tally(statistics=lambda weights: {}, notes=(note,))
     cut = next((point.value for point in thresholds if point.label == ANOMALOUS), None)
     different = {name: truth == index for index, name in enumerate(labels.names) if (truth == index).any()}
-    kinds = {name: here for name, here in different.items() if anomalous[here].all()}
+    findings = {name: here for name, here in different.items() if anomalous[here].all()}
     everywhere = np.ones(len(scores), dtype=np.bool_)
+    kinds: dict[Key, Kind] = {("AUROC", None): Area(anomalous, everywhere)}
+    if len(findings) > 1:
+        kinds |= {("AUROC", name): Area(here, here | ~anomalous) for name, here in findings.items()}
+    if cut is not None:
+        reached = scores >= cut
+        kinds["sensitivity", None] = Share(reached, anomalous)
+        kinds["specificity", None] = Share(~reached, ~anomalous)
+        kinds["precision", None] = Share(anomalous, reached)
+        kinds["accuracy", None] = Share(reached == anomalous, everywhere)
 
     def statistics(weights: Floats) -> dict[Key, Floats]:
-        found: dict[Key, Floats] = {("AUROC", None): area(scores, anomalous, weights)}
-        for name, here in kinds.items() if len(kinds) > 1 else ():
-            rows = here | ~anomalous
-            found["AUROC", name] = area(scores[rows], here[rows], weights[:, rows])
-        if cut is not None:
-            reached = scores >= cut
-            found["sensitivity", None] = share(reached, anomalous, weights)
-            found["specificity", None] = share(~reached, ~anomalous, weights)
-            found["precision", None] = share(anomalous, reached, weights)
-            found["accuracy", None] = share(reached == anomalous, everywhere, weights)
-        return found
+        areas = {
+            key: area(scores[kind.among], kind.positive[kind.among], weights[:, kind.among])
+            for key, kind in kinds.items()
+            if isinstance(kind, Area)
+        }
+        return areas | shares(kinds, weights)
 
     counts = {name: int(here.sum()) for name, here in different.items()}
     worst: tuple[Scored, ...] = ()
@@ -65,6 +69,7 @@ def anomaly(
         )
     return Tally(
         statistics=statistics,
+        kinds=kinds,
         labels=tuple(counts),
         counts=counts,
         curves=tuple(roc(scores, anomalous, None)),

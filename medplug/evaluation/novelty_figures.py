@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..case import Case
 from ..dataset import Dataset
@@ -15,16 +14,17 @@ from ..figures import Figure
 from ..result import Rejected, Result, Skipped
 from ..session import Session
 from .bootstrap import estimate
-from .scores import Floats, area, mean, share
-from .tally import Key
+from .intervals import of_area, of_share, reaching
+from .scores import Floats, Truths, area, mean
+from .tally import Key, Share
 
 SHARE = "novel share"
 """The share of the evaluated rows that are marked as unlike what the model was trained on."""
 
 
-def novel_share(novel: NDArray[np.bool_]) -> Callable[[Floats], dict[Key, Floats]]:
-    """Return the statistic to bootstrap: which part of the rows is `novel` [N]."""
-    return lambda weights: {(SHARE, None): share(novel, np.ones(len(novel), dtype=np.bool_), weights)}
+def novel_kind(novel: Truths) -> dict[Key, Share]:
+    """Return what that share is made of: which of the rows are `novel` [N]."""
+    return {(SHARE, None): Share(novel, np.ones(len(novel), dtype=np.bool_))}
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +74,14 @@ def novelty_against(
             "foreign": mean(np.where(strange, stopped, np.nan), weights),
         }
 
-    found = {
-        name: Figure(name=_NAMES[name], value=one.value, low=one.low, high=one.high)
-        for name, one in estimate(statistics, clusters, resamples, seed).items()
-    }
+    ends = {name: of_share(stopped[rows], clusters[rows]) for name, rows in (("own", ~strange), ("foreign", strange))}
+    units = [len(np.unique(clusters[scored & rows])) for rows in (strange, ~strange)]
+    found = {}
+    for name, one in estimate(statistics, clusters, resamples, seed).items():
+        if name == "auroc" and one.value in (0.0, 1.0):
+            ends[name] = of_area(one.value, *units)
+        one = reaching(one, ends.get(name))
+        found[name] = Figure(name=_NAMES[name], value=one.value, low=one.low, high=one.high)
     return NoveltyAgainst(
         auroc=found.get("auroc"),
         own_stopped=found["own"],

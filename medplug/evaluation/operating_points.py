@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ..errors import CallError
 from ..model_folder import Threshold
 from .questions import Question
-from .scores import Truths
+from .scores import Floats, Truths
 from .youden import cuts, youden
 
 Kind = Literal["youden", "sensitivity", "specificity"]
@@ -173,7 +173,7 @@ def _interval(hit: Truths, clusters: NDArray[np.int64]) -> tuple[float, float] |
     return wilson(share * independent, independent)
 
 
-def effective_rows(hit: Truths, clusters: NDArray[np.int64]) -> float:
+def effective_rows(hit: Truths | Floats, clusters: NDArray[np.int64]) -> float:
     """Return how many independent rows would tell a share as well (Kish 1965): rows / design effect.
 
     The variance is that of a ratio over clusters. Where all rows agree, each cluster counts once.

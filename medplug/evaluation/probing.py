@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,11 +14,12 @@ from ..model import Task
 from ..session import Session
 from .answered import anomalous_rows, normal_of, targets_in_order
 from .bootstrap import estimate
+from .intervals import widened
 from .looks import Look, common_sides, looks_at, stacked
 from .probes import PROBES, Images, probe_scores
 from .questions import clusters_of
-from .scores import Floats, area, share
-from .tally import Key, across
+from .scores import Floats, area
+from .tally import Area, Key, Kind, Mean, Share, across, shares
 
 MOST_ROWS = 4000
 """Train rows that probes learn from; of more, so many are drawn."""
@@ -148,37 +149,42 @@ def _by_folds(kind: str, train_x: Images, learned: Evaluated, labels: int) -> ND
 def _scored(stated: NDArray[np.float64], rows: Evaluated) -> tuple[Figure, ...]:
     """The figures of probabilities, with intervals made like the model's."""
     known = rows.truth >= 0 if rows.truth.ndim == 1 else np.isfinite(rows.truth).any(axis=1)
-    statistics = _statistics(stated[known], rows.truth[known])
-    found = estimate(statistics, rows.clusters[known], rows.resamples, rows.seed)
+    stated, clusters = stated[known], rows.clusters[known]
+    kinds = _kinds(stated, rows.truth[known])
+
+    def statistics(weights: Floats) -> dict[Key, Floats]:
+        found = shares(kinds, weights)
+        for (name, label), kind in kinds.items():
+            if isinstance(kind, Area):
+                scores = stated[kind.among, int(label or 0)]
+                found[name, label] = area(scores, kind.positive[kind.among], weights[:, kind.among])
+        means = {key: kind for key, kind in kinds.items() if isinstance(kind, Mean)}
+        return found | {key: across([found[part] for part in kind.of]) for key, kind in means.items()}
+
+    found = widened(estimate(statistics, clusters, rows.resamples, rows.seed), kinds, clusters)
     return tuple(
-        Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
+        Figure(name=name, value=one.value, low=one.low, high=one.high)
         for (name, label), one in found.items()
+        if label is None
     )
 
 
-def _statistics(stated: NDArray[np.float64], truth: NDArray[np.float64]) -> Callable[[Floats], dict[Key, Floats]]:
+def _kinds(stated: NDArray[np.float64], truth: NDArray[np.float64]) -> dict[Key, Kind]:
+    """What the figures are made of; labels go by their number."""
+    labels = [str(label) for label in range(stated.shape[1])]
+    areas = Mean(tuple(("AUC", label) for label in labels))
     if truth.ndim == 2:
-        known = np.isfinite(truth)
-
-        def independent(weights: Floats) -> dict[Key, Floats]:
-            areas = [
-                area(stated[rows, label], truth[rows, label] > 0, weights[:, rows])
-                for label, rows in enumerate(known.T)
-            ]
-            return {("macro AUC", None): across(areas)}
-
-        return independent
-
-    told = stated.argmax(axis=1)
-
-    def exclusive(weights: Floats) -> dict[Key, Floats]:
-        labels = range(stated.shape[1])
-        return {
-            ("macro AUC", None): across([area(stated[:, label], truth == label, weights) for label in labels]),
-            ("balanced accuracy", None): across([share(told == label, truth == label, weights) for label in labels]),
+        each: dict[Key, Kind] = {
+            ("AUC", label): Area(column > 0, np.isfinite(column)) for label, column in zip(labels, truth.T)
         }
-
-    return exclusive
+        return {**each, ("macro AUC", None): areas}
+    told, everywhere = stated.argmax(axis=1), np.ones(len(truth), dtype=np.bool_)
+    kinds: dict[Key, Kind] = {}
+    for index, label in enumerate(labels):
+        kinds["AUC", label] = Area(truth == index, everywhere)
+        kinds["recall", label] = Share(told == index, truth == index)
+    recalls = Mean(tuple(("recall", label) for label in labels))
+    return {**kinds, ("macro AUC", None): areas, ("balanced accuracy", None): recalls}
 
 
 def _guessed(found: Iterable[Probe]) -> Iterable[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from msgspec.structs import replace
@@ -12,10 +13,9 @@ from numpy.typing import NDArray
 from ..dataset import Dataset
 from ..errors import CallError
 from ..figures import Figure, Subgroup
-from .bootstrap import Estimate, estimate
+from .bootstrap import estimate
+from .intervals import widened
 from .looks import Look
-from .operating_points import wilson
-from .scores import Floats
 from .tally import SMALL, Key, Tally
 
 MAIN = ("accuracy", "balanced accuracy", "macro AUC", "AUROC", "sensitivity", "specificity", "MAE", "Dice")
@@ -23,11 +23,21 @@ MAIN = ("accuracy", "balanced accuracy", "macro AUC", "AUROC", "sensitivity", "s
 
 _LESS_IS_BETTER = ("MAE",)
 _OF_LABELS = ("balanced accuracy", "macro AUC", "AUROC", "sensitivity", "specificity")
-_SHARES = ("accuracy", *_OF_LABELS)
 _FEW = 5  # rows of a label that such a figure's interval needs to mean something
 _MOST_VALUES = 20  # of a column of words; more are names, not groups
 _NUMBERS = 8  # different numbers from which on a column is cut into quarters
 _QUARTERS = ("lowest quarter", "second quarter", "third quarter", "highest quarter")
+_LOOKS = {
+    "brightness": (
+        "mean grey",
+        ("darkest quarter", "second darkest quarter", "second brightest quarter", "brightest quarter"),
+    ),
+    "sharpness": (
+        "edge strength",
+        ("most blurred quarter", "second most blurred quarter", "second sharpest quarter", "sharpest quarter"),
+    ),
+}
+"""What quarters of the images are called, and the number that they are cut by: a `Look` says which it is."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,13 +68,18 @@ def by_column(rows: Dataset, column: str) -> Grouping:
     return Grouping(column, tuple(value or "(empty)" for value in groups), np.array([index[cell] for cell in cells]))
 
 
-def by_number(name: str, numbers: NDArray[np.float64]) -> Grouping:
-    """Cut rows into quarters by a number [N]; those without one (NaN) are a group of their own."""
+def by_number(name: str, numbers: NDArray[np.float64], words: Sequence[str] = _QUARTERS, measure: str = "") -> Grouping:
+    """Cut rows into quarters by a number [N]; those without one (NaN) are a group of their own.
+
+    `words` call the quarters, from the lowest on; `measure` says what the ends of each are of.
+    """
     known = np.isfinite(numbers)
     cuts = np.quantile(numbers[known], [0, 0.25, 0.5, 0.75, 1])
     member = np.searchsorted(cuts[1:-1], numbers, side="right")
-    groups = [f"{name_} ({low:.4g} to {high:.4g})" for name_, low, high in zip(_QUARTERS, cuts, cuts[1:])]
-    return Grouping(name, (*groups, "(empty)"), np.where(known, member, len(_QUARTERS)))
+    written = _short(cuts.tolist()) if measure else [f"{cut:.4g}" for cut in cuts]
+    ends = [f"{measure} {low} to {high}".lstrip() for low, high in pairwise(written)]
+    groups = [f"{word} ({between})" for word, between in zip(words, ends, strict=True)]
+    return Grouping(name, (*groups, "(empty)"), np.where(known, member, len(words)))
 
 
 def by_looks(looks: Sequence[Look]) -> tuple[Grouping, ...]:
@@ -73,7 +88,21 @@ def by_looks(looks: Sequence[Look]) -> tuple[Grouping, ...]:
         "brightness": np.array([one.brightness for one in looks]),
         "sharpness": np.array([one.sharpness for one in looks]),
     }
-    return tuple(by_number(name, each) for name, each in numbers.items() if np.ptp(each) > 1e-6 * np.abs(each).max())
+    return tuple(
+        by_number(name, each, words, measure)
+        for name, each in numbers.items()
+        for measure, words in [_LOOKS[name]]
+        if np.ptp(each) > 1e-6 * np.abs(each).max()
+    )
+
+
+def _short(numbers: Sequence[float]) -> list[str]:
+    """Write numbers with as few digits as tell them all apart, two at least."""
+    for digits in (2, 3, 4):
+        written = [f"{one:.{digits}g}" if abs(one) < 1 else f"{one:.4g}" for one in numbers]
+        if len(set(written)) == len(set(numbers)):
+            break
+    return written
 
 
 def measured(
@@ -125,26 +154,13 @@ def _measured(
         return group
     assert tally.part is not None  # every tally of an evaluation can be parted
     own = tally.part(here)
-
-    def statistics(weights: Floats) -> dict[Key, Floats]:
-        return {key: value for key, value in own.statistics(weights).items() if _main(key)}
-
-    found = estimate(statistics, clusters, resamples, seed)
-    units = len(np.unique(clusters))
-    rarest = min((count for count in own.counts.values() if count), default=units)
+    found = widened(estimate(own.statistics, clusters, resamples, seed), own.kinds, clusters)
     figures = (
-        Figure(name=name, label=label, value=one.value, low=low, high=high)
+        Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)
         for (name, label), one in found.items()
-        for low, high in [_ends(one, min(units, rarest) if name in _OF_LABELS else units, name in _SHARES)]
+        if _main((name, label))
     )
     return replace(group, counts=own.counts, figures=tuple(figures))
-
-
-def _ends(one: Estimate, units: int, share: bool) -> tuple[float | None, float | None]:
-    """An interval; of a share that is 0 or 1, which is so in every draw, that of as many rows or patients (Wilson)."""
-    if share and one.low is not None and one.value in (0.0, 1.0):
-        return wilson(one.value * units, units)
-    return one.low, one.high
 
 
 def _main(key: Key) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..figures import Curve, Scored
-from .scores import Floats, Truths, calibration_curve, roc_curve
+from .scores import Floats, Truths, calibration_curve, roc_curve, share
 
 Key = tuple[str, str | None]
 """A figure's name and its label."""
@@ -20,13 +20,50 @@ SMALL = 10
 
 
 @dataclass(frozen=True, eq=False)
+class Share:
+    """A figure that is a share: of the rows `among` [N], which are `hit` [N]; a row may count in part, 0 to 1."""
+
+    hit: Truths | Floats
+    among: Truths
+
+
+@dataclass(frozen=True, eq=False)
+class Area:
+    """A figure that is an area under a ROC curve: of the rows `among` [N], which are `positive` [N]."""
+
+    positive: Truths
+    among: Truths
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A figure that is the mean of those `of` these keys that there are."""
+
+    of: tuple[Key, ...]
+
+
+Kind = Share | Area | Mean
+"""What a figure is made of, as far as its interval must know it."""
+
+
+def shares(kinds: Mapping[Key, Kind], weights: Floats) -> dict[Key, Floats]:
+    """Return those of the figures that are shares of whole rows, under weights [D, N]."""
+    return {
+        key: share(kind.hit.astype(np.bool_, copy=False), kind.among, weights)
+        for key, kind in kinds.items()
+        if isinstance(kind, Share) and kind.hit.dtype == np.bool_
+    }
+
+
+@dataclass(frozen=True, eq=False)
 class Tally:
     """The outcome of one task. `statistics` maps weights [D, N] of the scored rows to [D] of each figure.
 
-    `part` makes the same of some of the rows alone.
+    `kinds` say what figures are, so that their intervals keep a width. `part` makes the same of some of the rows alone.
     """
 
     statistics: Callable[[Floats], dict[Key, Floats]]
+    kinds: Mapping[Key, Kind] = field(default_factory=dict)
     labels: tuple[str, ...] = ()
     counts: dict[str, int] = field(default_factory=dict)
     confusion: tuple[tuple[int, ...], ...] = ()

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..case import Case, CaseReference, Image, Pixels, ValueMeaning
 from ..errors import CallError, SourceError
+from ..modalities import check_modalities
 from .refusal import reading
 
 _DTYPES = ("uint8", "int8", "uint16", "int16", "float32")
@@ -37,6 +38,7 @@ def from_array(
     Three axes are a volume, unless the last is 3 (colour) or `dims` is 2. Integers without sign are shown in full
     over their dtype's range, other values over `value_range` where it is given. Raises `CallError`.
     """
+    check_modalities(() if modality is None else (modality,))
     try:
         image = _array_image(array, dims=dims, channels_first=channels_first, value_range=value_range)
     except SourceError as error:

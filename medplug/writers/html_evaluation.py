@@ -19,7 +19,18 @@ from .pictures import Shown, try_show
 _UNIT = Axis(0.0, 1.0)
 _WORST = 24
 _WORST_SIDE = 320
-_OPEN = ("MAE", "RMSE", "log loss")  # no fraction, even where it lies below 1
+_OPEN = (
+    "MAE",
+    "RMSE",
+    "log loss",
+    "calibration slope",
+    "calibration intercept",
+)  # no fraction, even where it lies below 1
+
+_CALIBRATION = (
+    " Calibration slope below 1: the probabilities are too extreme; above 1: too timid. Calibration intercept above "
+    "0: they are too low on the whole; below 0: too high. Their intervals are of standard errors by patient."
+)
 
 
 def evaluation_sections(evaluation: Evaluation, cases: Iterable[Case] = ()) -> tuple[Section, ...]:
@@ -101,7 +112,7 @@ def _figures(evaluation: Evaluation) -> Section:
         of="Features" if evaluation.task == Task.GENERATION else "Label",
         counted=any(label in evaluation.counts for label in labels),
         rows=[(label, evaluation.counts.get(label), [cells.get((label, name)) for name in names]) for label in labels],
-        interval=f"95 % intervals from {count(evaluation.resamples)} bootstrap draws {by}."
+        interval=f"95 % intervals from {count(evaluation.resamples)} bootstrap draws {by}.{_widths(evaluation)}"
         if evaluation.resamples
         else "",
         warnings=evaluation.warnings,
@@ -109,6 +120,15 @@ def _figures(evaluation: Evaluation) -> Section:
         hashes=[("Data (SHA-256)", evaluation.data_sha256), ("Plan", evaluation.plan_id)],
     )
     return Section("Evaluation", body, lead)
+
+
+def _widths(evaluation: Evaluation) -> str:
+    if evaluation.task in (Task.GENERATION, Task.REGRESSION, Task.SEGMENTATION):
+        return ""
+    return (
+        " Those of shares reach at least as far as Wilson's, since draws cannot show an error that no row has; "
+        "areas of exactly 0 or 1 have Newcombe's."
+    ) + (_CALIBRATION if any(figure.name.startswith("calibration ") for figure in evaluation.figures) else "")
 
 
 def _confusion(evaluation: Evaluation) -> Section:

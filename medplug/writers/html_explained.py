@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..case import Image
 from ..evaluation.explanation_figures import CONTROLS, Checked, Example
-from ..figures import Explained, Figure
+from ..figures import Explained, Figure, Perturbed
 from .html_page import Section, fill, number
 from .pictures import Shown, heat, outlines, try_show
 
@@ -40,6 +40,8 @@ def explained_section(checked: Checked) -> Section:
         "explained.html",
         warnings=checked.warnings,
         rows=_rows(explained),
+        scores=_scores(explained.perturbed),
+        scored="" if explained.perturbed is None else _scored(explained.perturbed),
         notes=notes,
         examples=[row for row in map(_row, checked.examples) if row is not None],
     )
@@ -58,6 +60,31 @@ def _rows(explained: Explained) -> list[tuple[str, str, str, str]]:
         above = explained.figure("hit above control", control)
         rows.append(_line(control, explained.figure("pointing hit", control), above))
     return rows
+
+
+def _scores(perturbed: Perturbed | None) -> list[tuple[str, list[str]]]:
+    """A line for the map and for each control: deletion, by how much the map's is lower, insertion, and so on."""
+    if perturbed is None or not perturbed.figures:
+        return []
+    told = {(one.name, one.label): f"{one.value:.3f}{_between(one)}" for one in perturbed.figures}
+    names = ("deletion", "deletion below control", "insertion", "insertion above control")
+    labels = dict.fromkeys(one.label for one in perturbed.figures)
+    return [
+        ("the model's map" if label is None else label, [told.get((name, label), "") for name in names])
+        for label in labels
+    ]
+
+
+def _scored(perturbed: Perturbed) -> str:
+    if not perturbed.figures:
+        return "No row could be scored by deletion and insertion."
+    return (
+        f"Deletion and insertion (Petsiuk et al. 2018) on {perturbed.rows} rows as they are, in {perturbed.steps} "
+        "steps: the mean probability of the label that was given while what the map calls important is painted out "
+        "first (lower is better), or shown first in a blurred image (higher is better). They are no proof: the altered "
+        "images are none that the model has learned, and where what matters lies in the middle, a centred blob does as "
+        "well as a map."
+    )
 
 
 def _line(name: str, rate: Figure, above: Figure | None) -> tuple[str, str, str, str]:

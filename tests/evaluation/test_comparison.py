@@ -16,6 +16,7 @@ from medplug.evaluation.comparison import sentence, write
 from medplug.evaluation.comparison_rows import mcnemar
 from medplug.model import Labels
 from medplug.model_folder import fresh
+from medplug.writers.html_comparison import comparison_sections
 
 LABELS = Labels(names=NAMES)
 
@@ -79,6 +80,35 @@ def test_models_that_are_alike_cannot_be_told_apart():
 
     assert found.difference("balanced accuracy").verdict is None
     assert "no difference can be told from 300 rows" in found.verdict
+
+
+def test_models_without_an_error_are_not_surely_the_same():
+    truth = np.arange(40) % 3
+    stated = np.eye(3)[truth] * 0.9 + 0.03
+
+    found = both(dataset_of(list(np.stack([stated, stated], axis=1)), truth, NAMES), resamples=100)
+
+    accuracy = found.difference("accuracy")
+    assert (accuracy.difference, accuracy.verdict) == (0, None)
+    assert (accuracy.low, accuracy.high) == pytest.approx((-0.0876, 0.0876), abs=1e-3)
+    balanced = found.difference("balanced accuracy")
+    assert -0.3 < balanced.low < -accuracy.high < balanced.difference == 0 < balanced.high < 0.3
+    assert "no difference can be told" in found.verdict
+    area = found.difference("macro AUC")
+    assert (area.difference, area.low, area.high) == (0, None, None)
+
+
+def test_a_perfect_model_is_told_from_one_that_always_says_the_same():
+    truth = np.arange(24) % 3
+    stated = np.eye(3)[truth] * 0.9 + 0.03
+    same = np.tile([0.5, 0.3, 0.2], (24, 1))
+
+    found = both(dataset_of(list(np.stack([stated, same], axis=1)), truth, NAMES), resamples=100)
+
+    balanced = found.difference("balanced accuracy")
+    assert balanced.difference == pytest.approx(2 / 3)
+    assert 0.2 < balanced.low < balanced.difference < balanced.high <= 1
+    assert found.verdict.startswith("balanced accuracy: A is better by 0.667")
 
 
 def test_the_paired_interval_is_narrower_than_the_figures_own_would_say():
@@ -183,3 +213,42 @@ def test_a_comparison_reads_back_from_its_file(tmp_path):
 
     assert msgspec.json.decode(path.read_bytes(), type=Comparison) == found
     assert [file.name for file in path.parent.iterdir()] == ["comparison.json"]
+
+
+def test_areas_are_tested_by_delong_where_each_row_is_a_patient():
+    dataset, *_ = pair(noise=2.0, patients=np.arange(300).astype(str))
+
+    found = both(dataset, resamples=200)
+
+    assert [test.label for test in found.delong] == list(NAMES)
+    for test in found.delong:
+        drawn = found.difference("AUC", test.label)
+        assert test.difference == pytest.approx(drawn.difference)
+        assert (test.low, test.high) == pytest.approx((drawn.low, drawn.high), abs=0.02)
+        assert test.p < 0.01
+    assert not any("DeLong" in note for note in found.notes)
+
+
+def test_where_patients_have_several_rows_there_is_no_delong_test_and_a_note_says_so():
+    dataset, *_ = pair(noise=2.0, patients=[f"p{row // 2}" for row in range(300)])
+
+    found = both(dataset, resamples=50)
+
+    assert found.delong == ()
+    assert any(note.startswith("no DeLong test of the areas: some patients have several rows") for note in found.notes)
+    assert found.difference("AUC", "a").low is not None
+
+
+def test_of_two_exclusive_labels_the_area_is_tested_once():
+    stated, truth = three(100)
+    two_labels = np.stack([stated[:, 0], 1 - stated[:, 0]], axis=1)
+    other = np.clip(two_labels + np.random.default_rng(0).normal(0, 0.2, 100)[:, None] * [1, -1], 0, 1)
+    labels = Labels(names=("ill", "well"))
+    dataset = dataset_of(list(np.stack([two_labels, other], axis=1)), (truth > 0).astype(int), labels.names)
+
+    found = compare(fresh(ToldClass(labels=labels)), fresh(SecondRow(labels=labels)), dataset, resamples=50)
+
+    assert [test.label for test in found.delong] == ["ill"]
+    [section] = [one for one in comparison_sections(found) if "same rows" in one.title]
+    assert "Area under the curve of ill: A − B is " in section.body
+    assert f"by DeLong's test, p {found.delong[0].p:.3g}." in str(section.body)

@@ -179,7 +179,7 @@ def test_an_inverted_threshold_stands_in_red():
     found = measured(fitted(stated, truth), stated[:, ::-1], truth)  # p where 1 - p was meant
 
     lines = [line for line in found.warnings if "The threshold is upside down" in line]
-    assert [line.partition(" ")[0] for line in lines] == list(TWO)
+    assert [line.partition(":")[0] for line in lines] == [f"{TWO[0]} at its threshold, the cut for {TWO[1]} too"]
 
 
 def test_a_threshold_on_the_wrong_side_breaks_its_promise():

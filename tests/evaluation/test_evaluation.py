@@ -6,6 +6,8 @@ import pytest
 from PIL import Image as Picture
 from told import NAMES, ToldClass, classified, dataset_of, three
 
+from medplug.cli import main
+from medplug.cli.common import print_warnings
 from medplug.dataset import DataOptions
 from medplug.errors import CallError, ModelFolderError
 from medplug.evaluation import evaluate, store_metrics, to_metrics, write
@@ -168,3 +170,37 @@ def test_data_that_has_gone_is_named(tmp_path):
         evaluate(folder, device="cpu")
     with pytest.raises(CallError, match="does not say what data"):
         evaluate(fresh(ToldClass(labels=Labels(names=NAMES))), device="cpu")
+
+
+def printed(capsys, folder, *options):
+    """What the command prints on standard output."""
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", str(folder), "--resamples", "50", "--device", "cpu", *options])
+    assert ended.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_warnings_are_counted_and_stand_in_front_of_the_figures(tmp_path, capsys):
+    folder = cnn_folder(tmp_path)
+
+    lines = printed(capsys, folder).splitlines()
+
+    made = msgspec.json.decode((folder / "evaluation" / "evaluation.json").read_bytes())
+    count, notes = len(made["warnings"]), [f"note: {one}" for one in made["notes"]]
+    assert count >= 2
+    assert lines[1] == f"{count} warnings, in red; {len(notes)} notes below the tables"
+    assert lines[2 : 2 + count] == [f"warning: {one}" for one in made["warnings"]]
+    assert [place for place, line in enumerate(lines) if line.startswith("warning: ")] == list(range(2, 2 + count))
+    assert lines[3 + count].split() == ["value", "95", "%", "interval"]
+    assert lines[-len(notes) :] == notes
+
+
+def test_what_a_program_reads_is_json_alone(tmp_path, capsys):
+    assert msgspec.json.decode(printed(capsys, cnn_folder(tmp_path), "--json").encode())["warnings"]
+
+
+def test_that_there_is_nothing_to_warn_of_is_said_too(capsys):
+    print_warnings((), ())
+    print_warnings(("one",), ("another",))
+
+    assert capsys.readouterr().out == ("no warnings\n1 warning, in red; 1 note below the tables\nwarning: one\n\n")

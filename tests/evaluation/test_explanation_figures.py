@@ -56,6 +56,7 @@ def test_maps_that_show_where_the_model_looked_beat_every_control(model):
     assert (explained.method, explained.rows) == ("grad-cam", 16)
     assert explained.planted >= 10
     assert explained.figure("pointing hit").value >= 0.9
+    assert all(one.low < one.high for one in explained.figures if one.name != "rank correlation")
     assert all(explained.figure("hit above control", control).low > 0 for control in CONTROLS)
     assert explained.figure("rank correlation", "shuffled weights").value < 0.5
     assert checked.warnings == ()

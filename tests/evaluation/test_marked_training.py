@@ -41,4 +41,4 @@ def test_a_corner_mark_on_one_class_stands_in_red_in_the_report(tmp_path, learne
     assert len(guessed) == marked
     assert "What trivial models reach" in page.text
     assert "The border of the image alone (test rows)" in page.text
-    assert "brightness: lowest quarter" in page.text
+    assert "brightness: darkest quarter (mean grey " in page.text

@@ -8,8 +8,11 @@ from told import NAMES, ToldClass, dataset_of, three
 
 from medplug.errors import CallError
 from medplug.evaluation import evaluate
+from medplug.evaluation.looks import Look, look
+from medplug.evaluation.subgroups import by_looks
 from medplug.model import Labels
 from medplug.model_folder import fresh
+from medplug.preprocessing import Normalize
 from medplug.session import Session
 
 
@@ -114,9 +117,52 @@ def test_without_columns_groups_are_made_by_brightness_and_sharpness():
     found = evaluated(pixels, truth)
 
     assert [(one.by, one.rows) for one in found.subgroups] == [("brightness", 30)] * 4 + [("sharpness", 30)] * 4
-    assert any(one.startswith("worse where brightness is lowest quarter") for one in found.warnings)
+    assert any(one.startswith("worse where brightness is darkest quarter") for one in found.warnings)
     sharp = [one for one in found.subgroups if one.by == "sharpness"]
     assert sharp[3].figures[0].value > sharp[0].figures[0].value
+
+
+def test_quarters_of_looks_are_called_as_a_reader_of_images_would():
+    looks = [Look(np.zeros((1, 2, 2)), 0.2 + 0.005 * row, 0.01 + 0.0001 * row) for row in range(101)]
+
+    bright, sharp = by_looks(looks)
+
+    assert bright.groups[:4] == (
+        "darkest quarter (mean grey 0.2 to 0.33)",
+        "second darkest quarter (mean grey 0.33 to 0.45)",
+        "second brightest quarter (mean grey 0.45 to 0.57)",
+        "brightest quarter (mean grey 0.57 to 0.7)",
+    )
+    assert [one.partition(" (")[0] for one in sharp.groups[:4]] == [
+        "most blurred quarter",
+        "second most blurred quarter",
+        "second sharpest quarter",
+        "sharpest quarter",
+    ]
+    assert sharp.groups[3] == "sharpest quarter (edge strength 0.018 to 0.02)"
+
+
+def test_the_greys_of_quarters_have_as_many_digits_as_tell_them_all_apart():
+    looks = [Look(np.zeros((1, 2, 2)), 0.35 + 0.0001 * row, 0.01) for row in range(101)]
+
+    [bright] = by_looks(looks)
+
+    assert [one.partition("grey ")[2] for one in bright.groups[:4]] == [
+        "0.35 to 0.352)",
+        "0.352 to 0.355)",
+        "0.355 to 0.357)",
+        "0.357 to 0.36)",
+    ]
+
+
+def test_greys_of_a_quarter_are_those_before_the_networks_normalisation():
+    image = np.linspace(0, 1, 36, dtype=np.float32).reshape(1, 6, 6)
+    normalize = Normalize(mean=(0.4,), std=(0.2,))
+
+    plain, normal = look(image), look((image - 0.4) / 0.2, normalize)
+
+    assert normal.brightness == pytest.approx(plain.brightness) == pytest.approx(0.5)
+    assert normal.sharpness == pytest.approx(plain.sharpness, abs=1e-6)
 
 
 def test_a_column_that_is_not_there_or_holds_names_is_refused_before_the_model_is_asked():

@@ -79,6 +79,7 @@ def test_every_figure_stands_with_its_interval(tmp_path):
     assert "frechet distance 12.34" in page.text
     assert "left 300 0.812 0.750 to 0.875" in page.text
     assert "95 % intervals from 1\u2009000 bootstrap draws of whole patients (patient)." in page.text
+    assert "Those of shares reach at least as far as Wilson's" in page.text
     assert "A linear model on the pixels reaches 0.88." in page.text
     assert "left 285 95.0 % 15 5.0 % 300 right 18 5.6 % 306 94.4 % 324" in page.text
     assert "left: area 0.938 (0.875 to 0.969)" in page.text

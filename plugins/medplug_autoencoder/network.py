@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from .normals import Normals
 from .similarity import INTERPOLATION, dissimilarity
 
-_WEIGHTS = (0.25, 0.75)  # of the evidence in `Evidence.each`
+_WEIGHTS = (1 / 3, 2 / 3)  # of the evidence in `Evidence.each`: the second tells more, both together tell most
 _CONVOLUTION: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 

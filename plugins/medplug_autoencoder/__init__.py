@@ -76,12 +76,10 @@ class Autoencoder(medplug.Trainable):
 
     def build(self) -> nn.Module:
         """Return the network."""
-        from .lesions import KINDS
         from .network import Detector
 
         options = self.options
         return Detector(
-            kinds=len(KINDS),
             size=options.size,
             dims=options.dims,
             width=options.width,
@@ -112,7 +110,7 @@ class Autoencoder(medplug.Trainable):
         ]
 
     def features(self, network: nn.Module, batch: medplug.Batch) -> Tensor:
-        """Return what the discriminator compares images by, [N, F]."""
+        """Return what the discriminator makes its mind up by, [N, F]."""
         features: Tensor = network(batch.image).seen.features
         return features
 
@@ -151,15 +149,14 @@ class Autoencoder(medplug.Trainable):
     def after_training(
         self, network: nn.Module, train: Iterable[medplug.Batch], validation: Iterable[medplug.Batch]
     ) -> None:
-        """Measure the features of the rows it learned, and the evidence in rows that it did not learn."""
+        """Measure the evidence in rows that it did not learn."""
         import torch
 
         detector = cast("Detector", network)
-        detector.normals.measure_features(torch.cat([detector(batch.image).seen.features for batch in train]))
         evidence = [detector(batch.image).each for batch in validation]
         if not evidence:  # no validation rows: those it learned look a little more normal than they should
             evidence = [detector(batch.image).each for batch in train]
-        detector.normals.measure_evidence(torch.cat(evidence))
+        detector.normals.measure(torch.cat(evidence))
 
 
 @medplug.hookimpl

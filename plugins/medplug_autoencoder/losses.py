@@ -20,27 +20,19 @@ _SEEN = 0.01
 
 
 def losses(detector: Detector, images: Tensor, generator: torch.Generator, *, structure: float) -> dict[str, Tensor]:
-    """The losses of normal images [N, 1, (D,) H, W] in 0 to 1, and of the same with lesions, by name.
-
-    The autoencoder learns from normal images alone, and nothing from the discriminator.
-    """
+    """The losses of normal images [N, 1, (D,) H, W] in 0 to 1, and of the same with lesions, by name."""
     with torch.autocast(images.device.type, enabled=False):
-        sick, where, kinds = with_lesions(images.float(), generator)
-    both = torch.cat([images, sick])
+        sick, where = with_lesions(images.float(), generator)
     made = detector.autoencoder(images)
-    with torch.no_grad():
-        rebuilt = torch.cat([made, detector.autoencoder(sick)])
-    seen = detector.discriminator(both, rebuilt)
+    seen = detector.discriminator(torch.cat([images, sick]))
 
     seen_at_all = ((sick - images).abs().flatten(1).mean(1) / _SEEN).clamp(max=1)
     weight = torch.cat([torch.ones_like(seen_at_all), seen_at_all])
-    lesion = torch.cat([torch.zeros_like(seen_at_all), torch.ones_like(seen_at_all)])
+    sick_or_not = torch.cat([torch.zeros_like(seen_at_all), torch.ones_like(seen_at_all)])
     place = torch.cat([torch.zeros_like(where), where])
-    found = F.binary_cross_entropy_with_logits(seen.lesion.float(), lesion, reduction="none")
-    named = F.cross_entropy(seen.kind[len(images) :].float(), kinds, reduction="none")
+    found = F.binary_cross_entropy_with_logits(seen.lesion.float(), sick_or_not, reduction="none")
     return {
         "reconstruction": reconstruction_loss(made, images, structure=structure),
         "lesion": (found * weight).sum() / weight.sum(),
-        "kind": (named * seen_at_all).mean(),
         "where": F.binary_cross_entropy_with_logits(seen.where.float(), place),
     }

@@ -1,7 +1,7 @@
-"""A convolutional autoencoder for 2-D and 3-D images, and a discriminator of lesions that looks at what it rebuilt.
+"""A convolutional autoencoder for 2-D and 3-D images, and a discriminator of lesions beside it.
 
-A network that compares an image with its reconstruction, and learns from synthetic lesions: Zavrtanik et al., DRAEM
-(2021).
+An autoencoder, and a network that learns from synthetic lesions: Zavrtanik et al., DRAEM (2021). Theirs looks at the
+reconstruction too. This one does not: what an autoencoder leaves over changes with exposure, sharpness and framing.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from .normals import Normals
 from .similarity import INTERPOLATION, dissimilarity
 
-_WEIGHTS = (0.25, 0.5, 0.25)  # of the evidence in `Evidence.each`: distances tell the most, on validation rows
+_WEIGHTS = (1 / 3, 2 / 3)  # of the evidence in `Evidence.each`: the second tells more, both together tell most
 _CONVOLUTION: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
@@ -91,25 +91,32 @@ class Seen(NamedTuple):
 
     lesion: Tensor
     """[N] logits: is there a lesion?"""
-    kind: Tensor
-    """[N, kinds] logits: if so, of which kind?"""
     where: Tensor
-    """[N, 1, (D,) H, W] logits: does the lesion cover the pixel?"""
+    """[N, 1, (D,) H, W] logits: does it cover the pixel?"""
     features: Tensor
     """[N, F], by which images may be compared."""
 
 
+def _exposed_alike(image: Tensor) -> Tensor:
+    """Each image with the mean 0.5 and the standard deviation 0.2, in 0 to 1: exposure and window are no lesion."""
+    with torch.autocast(image.device.type, enabled=False):
+        image = image.float()
+        axes = tuple(range(1, image.dim()))
+        mean, spread = image.mean(axes, keepdim=True), image.std(axes, keepdim=True)
+        return ((image - mean) / (spread + 0.02) * 0.2 + 0.5).clamp(0, 1)
+
+
 class Discriminator(nn.Module):
-    """Looks for lesions in an image [N, channels, (D,) H, W] with its reconstruction and their difference beside it.
+    """Looks for lesions in images [N, channels, (D,) H, W] in 0 to 1, whatever their brightness and contrast.
 
     It works on half the image's grid and coarser ones: a lesion is no single pixel.
     """
 
-    def __init__(self, channels: int, *, kinds: int, levels: int = 2, dims: int = 2, width: int = 24) -> None:
+    def __init__(self, channels: int, *, levels: int = 2, dims: int = 2, width: int = 24) -> None:
         super().__init__()
         widths = [width * 2 ** min(level, 2) for level in range(levels + 1)]
         self.interpolation = INTERPOLATION[dims]
-        self.stem = nn.Sequential(_layer(3 * channels, width, dims, stride=2), _layer(width, width, dims))
+        self.stem = nn.Sequential(_layer(channels, width, dims, stride=2), _layer(width, width, dims))
         self.down = nn.ModuleList(
             nn.Sequential(_layer(inputs, outputs, dims, stride=2), _layer(outputs, outputs, dims))
             for inputs, outputs in itertools.pairwise(widths)
@@ -117,23 +124,22 @@ class Discriminator(nn.Module):
         self.up = nn.ModuleList(
             _layer(inputs + outputs, outputs, dims) for inputs, outputs in itertools.pairwise(widths[::-1])
         )
-        self.features = 2 * widths[-1]
-        self.to_answer = nn.Linear(self.features, 1 + kinds)
+        self.to_lesion = nn.Linear(widths[-1], 1)
         self.to_where = _CONVOLUTION[dims](width, 1, 1)
 
-    def forward(self, image: Tensor, reconstruction: Tensor) -> Seen:
-        """Compare the two, same shape."""
-        grids = [self.stem(torch.cat([image, reconstruction, image - reconstruction], 1))]
+    def forward(self, image: Tensor) -> Seen:
+        """Look at `image`."""
+        grids = [self.stem(_exposed_alike(image))]
         for level in self.down:
             grids.append(level(grids[-1]))
         coarsest = grids.pop()
-        features = torch.cat([coarsest.flatten(2).mean(2), coarsest.flatten(2).amax(2)], 1)
-        answer = self.to_answer(features)
+        features = coarsest.flatten(2).mean(2)
         y = coarsest
         for level in self.up:
             finer = grids.pop()
             y = level(torch.cat([self._enlarged(y, finer.shape[2:]), finer], 1))
-        return Seen(answer[:, 0], answer[:, 1:], self._enlarged(self.to_where(y), image.shape[2:]), features)
+        where = self._enlarged(self.to_where(y), image.shape[2:])
+        return Seen(self.to_lesion(features)[:, 0], where, features)
 
     def _enlarged(self, x: Tensor, size: Sequence[int]) -> Tensor:
         return F.interpolate(x, size=list(size), mode=self.interpolation, align_corners=False)
@@ -147,27 +153,23 @@ class Evidence(NamedTuple):
     """[N, 1, (D,) H, W], 0 to 1: how badly the surroundings of each pixel were rebuilt."""
     seen: Seen
     each: Tensor
-    """[N, 3], raw: mean of `unlike`, distance of the features from normal ones, logarithm of the share with lesions."""
+    """[N, 2], raw: mean of `unlike`, logit of a lesion."""
 
 
 class Detector(nn.Module):
-    """An autoencoder, a discriminator that looks at what it rebuilt, and what both make of normal images."""
+    """An autoencoder, a discriminator of lesions, and what both make of normal images."""
 
-    def __init__(self, *, kinds: int, size: int, dims: int, width: int, latent: int, sigma: float) -> None:
+    def __init__(self, *, size: int, dims: int, width: int, latent: int, sigma: float) -> None:
         super().__init__()
         levels = levels_for(size)
         self.sigma = sigma
         self.autoencoder = Autoencoder(1, levels=levels, dims=dims, width=width, latent=latent)
-        self.discriminator = Discriminator(
-            1, kinds=kinds, levels=max(levels - 1, 1), dims=dims, width=width + width // 2
-        )
-        self.normals = Normals(self.discriminator.features, _WEIGHTS)
+        self.discriminator = Discriminator(1, levels=max(levels - 1, 1), dims=dims, width=width + width // 2)
+        self.normals = Normals(_WEIGHTS)
 
     def forward(self, image: Tensor) -> Evidence:
         """Weigh images [N, 1, (D,) H, W] in 0 to 1."""
         made = self.autoencoder(image)
-        seen = self.discriminator(image, made)
+        seen = self.discriminator(image)
         unlike = dissimilarity(made, image, sigma=self.sigma)
-        covered = seen.where.float().sigmoid().flatten(1).mean(1)
-        each = [unlike.flatten(1).mean(1), self.normals.distance(seen.features), (covered + 1e-3).log()]
-        return Evidence(made, unlike, seen, torch.stack(each, 1))
+        return Evidence(made, unlike, seen, torch.stack([unlike.flatten(1).mean(1), seen.lesion.float()], 1))

@@ -7,11 +7,13 @@ import pytest
 import torch
 from medplug_gan import Gan, GanOptions
 from medplug_gan.memory import NEAR, Memory
+from medplug_gan.moments import COMPONENTS, Moments, Sample
 from medplug_gan.network import Adversaries
 
 import medplug
 from medplug import golden
 from medplug.errors import ModelFolderError
+from medplug.evaluation import frechet as frechet_distance
 from medplug.model import NO_LABELS, Batch, Labels
 from medplug.model_folder import build, fresh
 from medplug.training import train
@@ -118,6 +120,7 @@ def test_a_copy_that_the_generator_makes_is_withheld():
     batches = [Batch(image=trained, target=torch.arange(100) % 4 // 3)]
     with torch.no_grad():
         model.after_training(loaded.network, batches, [Batch(image=faces(50, 9))])
+        loaded.network.moments.ready.fill_(False)
         usual = loaded.network.generator.forward
         loaded.network.generator.forward = lambda z, labels: trained[:1] if z[0, 0] > 0 else usual(z, labels)
 
@@ -160,6 +163,84 @@ def test_without_exclusive_labels_it_learns_images_alone(labels):
     assert one.label is None
 
 
+def textured(count, seed, *, contrast=1.0, loud=None):
+    """Smooth images [count, 1, 28, 28] with grain: as loud as `loud` says of each, 0.03 by default."""
+    drawn = torch.Generator().manual_seed(seed)
+    grain = torch.randn(count, 1, 28, 28, generator=drawn) * (0.03 if loud is None else loud.view(-1, 1, 1, 1))
+    return (0.5 + contrast * 0.6 * (faces(count, seed) - 0.5) + grain).clamp(0, 1)
+
+
+def frechet(one, other):
+    fitted = [frechet_distance.fit(images.flatten(1).numpy()[:, ::7]) for images in (one, other)]
+    return frechet_distance.distance(*fitted)
+
+
+def test_images_that_vary_too_little_are_given_the_moments_of_real_ones():
+    real, made, new = textured(900, 1), textured(900, 2, contrast=0.5), textured(900, 3, contrast=0.5)
+    moments = Moments(28 * 28)
+    before = moments(new)
+
+    moments.learn(real, made)
+
+    assert torch.equal(before, new)  # nothing is done before anything is learned
+    assert frechet(moments(new), real) < 0.3 * frechet(new, real)
+    assert 0 <= float(moments(new).min()) <= float(moments(new).max()) <= 1
+
+
+def test_images_that_are_as_they_should_be_are_hardly_changed():
+    moments = Moments(28 * 28)
+    moments.learn(textured(1600, 1), textured(1600, 2))
+    new = textured(200, 3)
+
+    changed = (moments(new) - new).square().mean().sqrt()
+
+    assert changed < 0.2 * (new - new.mean(0)).square().mean().sqrt()
+
+
+def test_some_images_get_more_texture_and_others_less_where_real_ones_differ_in_it():
+    """No linear correction can do that: it makes all images equally loud."""
+    draws = torch.rand(1800, generator=torch.Generator().manual_seed(7))
+    real, made = textured(1800, 1, loud=0.01 + 0.08 * draws), textured(1800, 2, loud=0.04 + 0.02 * draws)
+    moments = Moments(28 * 28)
+    moments.learn(real, made)
+
+    def spread(images):
+        steps = (images[..., 1:] - images[..., :-1]).square().mean((1, 2, 3)).sqrt()
+        return float(steps.std() / steps.mean())
+
+    assert spread(moments(made)) > 1.5 * spread(made)
+
+
+def test_each_image_is_corrected_by_itself():
+    moments = Moments(28 * 28)
+    moments.learn(textured(300, 1), textured(300, 2, contrast=0.5))
+    new = textured(8, 3)
+
+    torch.testing.assert_close(moments(new)[2:3], moments(new[2:3]))
+
+
+def test_few_images_teach_few_components_and_too_few_none():
+    some, none = Moments(28 * 28), Moments(28 * 28)
+    some.learn(textured(80, 1), textured(80, 2))
+    none.learn(textured(8, 1), textured(80, 2))
+
+    assert [bool(one) for one in (some.ready, none.ready)] == [True, False]
+    assert int(some.basis.any(1).sum()) == 10 < COMPONENTS
+    assert torch.equal(some.transport[10:, 10:], torch.eye(COMPONENTS - 10))
+
+
+def test_a_sample_is_spread_over_the_whole_stream():
+    short, long = Sample(most=100), Sample(most=100)
+    stream = torch.arange(1000.0).view(-1, 1, 1, 1)
+    short.add(stream[:70])
+    for batch in stream.split(64):
+        long.add(batch)
+
+    assert torch.equal(short.images(), stream[:70])
+    assert 50 <= len(long) <= 100
+    assert torch.equal(long.images().flatten(), torch.arange(0.0, 1000.0, 16))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A GAN that took four steps on 48 images of which a quarter is normal."""
@@ -183,6 +264,7 @@ def test_a_trained_folder_remembers_its_images_and_verifies(folder):
 
     assert (int(memory.count), memory.ready) == (48, True)
     assert session.network.shares.tolist() == [0.25, 0.75]
+    assert session.network.moments.ready
     assert memory.near_copies(faces(72)[:48]).all()
     assert [check.same for check in golden.verify(folder)] == ["bit-equal"] * len(golden.verify(folder))
     assert {one.prediction.label for one in session.generate(6, label="1")} == {"1"}

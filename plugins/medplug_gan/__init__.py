@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SIZES = (28, 32, 64, 96, 128)
 
+_DRAWN = 64  # images at a time, of those from which the moments are learned
+
 
 class GanOptions(medplug.ModelOptions, frozen=True):
     """What the networks look like; training fits `size` and `memory` to the data unless they are set.
@@ -103,7 +105,7 @@ class Gan(medplug.Generative):
         if self.conditional:
             drawn = torch.multinomial(network.shares.cpu(), count, replacement=True, generator=generator)
             numbers = drawn if label is None else torch.full((count,), self.labels.names.index(label))
-        image = network(z, _one_hot(numbers.to(z.device), network.labels)).clamp(0, 1)
+        image = network.moments(network(z, _one_hot(numbers.to(z.device), network.labels)))
         return {"image": image, "label": numbers} if self.conditional else {"image": image}
 
     def near_copies(self, network: nn.Module, output: Mapping[str, Tensor]) -> Tensor | None:
@@ -114,20 +116,30 @@ class Gan(medplug.Generative):
     def after_training(
         self, network: nn.Module, train: Iterable[medplug.Batch], validation: Iterable[medplug.Batch]
     ) -> None:
-        """Count the labels, and remember the training images."""
+        """Count the labels, remember the training images, and learn in what the generator's are unlike them."""
         import torch
+
+        from .moments import Sample
 
         network = cast("Adversaries", network)
         counts = torch.zeros_like(network.shares)
+        some = Sample()
 
         def images() -> Iterator[Tensor]:
             for batch in train:
                 counts.add_(self._labels(network, batch).sum(0))
+                some.add(batch.image)
                 yield batch.image
 
         network.memory.learn(images(), (batch.image for batch in validation))
         if counts.sum() > 0:
             network.shares.copy_(counts / counts.sum())
+        network.moments.ready.fill_(False)  # what it is learned from is not corrected yet
+        if not len(some):
+            return
+        draws = torch.Generator().manual_seed(0)
+        made = [self.sample(network, _DRAWN, draws)["image"] for _ in range(-(-len(some) // _DRAWN))]
+        network.moments.learn(some.images(), torch.cat(made))
 
     def configure_optimizers(self, network: nn.Module) -> Mapping[str, torch.optim.Optimizer]:
         """Adam without momentum for each of the two."""

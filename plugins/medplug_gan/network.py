@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .memory import Memory
+from .moments import Moments
 
 PATCH = 2
 """The networks work on blocks of this many pixels a side: a quarter of the places, of which each knows four pixels."""
@@ -87,7 +88,9 @@ class Generator(nn.Module):
         for level in self.levels:
             y = level(y)
         y = F.pixel_shuffle(self.to_pixels(F.leaky_relu(y, 0.2)), PATCH).contiguous(memory_format=torch.channels_last)
-        image: Tensor = torch.sigmoid(self.to_image(F.leaky_relu(y, 0.2)))
+        # In full precision: bfloat16 tells grey levels of 8 bits apart by halves, and fine texture is no larger.
+        with torch.autocast(y.device.type, enabled=False):
+            image: Tensor = torch.sigmoid(self.to_image(F.leaky_relu(y.float(), 0.2)))
         return image
 
 
@@ -116,7 +119,9 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Map images and `labels` [N, labels], one hot, to [N]."""
-        y = F.pixel_unshuffle(F.leaky_relu(self.from_image(2 * x - 1), 0.2), PATCH)
+        with torch.autocast(x.device.type, enabled=False):  # as the generator ends
+            y = self.from_image(2 * x.float() - 1)
+        y = F.pixel_unshuffle(F.leaky_relu(y, 0.2), PATCH)
         y = self.from_pixels(y.contiguous(memory_format=torch.channels_last))
         for level in self.levels:
             y = level(y)
@@ -127,7 +132,8 @@ class Discriminator(nn.Module):
 class Adversaries(nn.Module):
     """The two networks that learn from each other; to sample needs the generator, and what training left in buffers.
 
-    `shares` [labels] says how often each label is drawn; `memory` knows training images again, `rows` at most.
+    `shares` [labels] says how often each label is drawn; `memory` knows training images again, `rows` at most;
+    `moments` brings images nearer to real ones than the generator came.
     """
 
     shares: Tensor
@@ -139,6 +145,7 @@ class Adversaries(nn.Module):
         self.labels = labels
         self.register_buffer("shares", torch.full((labels,), 1 / max(labels, 1)))
         self.memory = Memory(channels * size * size, rows)
+        self.moments = Moments(channels * size * size)
         self.generator = Generator(size=size, channels=channels, latent=latent, width=width, labels=labels)
         self.discriminator = Discriminator(size=size, channels=channels, width=width, labels=labels)
 

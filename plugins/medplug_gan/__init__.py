@@ -30,7 +30,7 @@ class GanOptions(medplug.ModelOptions, frozen=True):
     latent: int = 64
     width: int = 32
     memory: int = 0
-    penalty: float = 0.002
+    penalty: float = 0.0002
     lazy: int = 8
     augment: float = 0.25
     generator_rate: float = 1e-3
@@ -67,7 +67,7 @@ class Gan(medplug.Generative):
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise."""
         return medplug.Recipe(
-            steps=3500, batch_size=64, warmup=50, decay=0.5, ema=0.999, clip=None, precision="bfloat16"
+            steps=4000, batch_size=64, warmup=50, decay=0.5, ema=0.999, clip=None, precision="bfloat16"
         )
 
     def build(self) -> nn.Module:
@@ -105,7 +105,8 @@ class Gan(medplug.Generative):
         if self.conditional:
             drawn = torch.multinomial(network.shares.cpu(), count, replacement=True, generator=generator)
             numbers = drawn if label is None else torch.full((count,), self.labels.names.index(label))
-        image = network.moments(network(z, _one_hot(numbers.to(z.device), network.labels)))
+        image = network(z, _one_hot(numbers.to(z.device), network.labels))
+        image = network.moments(image, numbers.clamp_min(0))
         return {"image": image, "label": numbers} if self.conditional else {"image": image}
 
     def near_copies(self, network: nn.Module, output: Mapping[str, Tensor]) -> Tensor | None:
@@ -127,19 +128,27 @@ class Gan(medplug.Generative):
 
         def images() -> Iterator[Tensor]:
             for batch in train:
-                counts.add_(self._labels(network, batch).sum(0))
-                some.add(batch.image)
+                shown = self._labels(network, batch)
+                counts.add_(shown.sum(0))
+                known = shown.any(1) | (not self.conditional)
+                some.add(batch.image[known], shown[known].argmax(1) if self.conditional else None)
                 yield batch.image
 
         network.memory.learn(images(), (batch.image for batch in validation))
         if counts.sum() > 0:
             network.shares.copy_(counts / counts.sum())
-        network.moments.ready.fill_(False)  # what it is learned from is not corrected yet
-        if not len(some):
-            return
-        draws = torch.Generator().manual_seed(0)
-        made = [self.sample(network, _DRAWN, draws)["image"] for _ in range(-(-len(some) // _DRAWN))]
-        network.moments.learn(some.images(), torch.cat(made))
+        if len(some):
+            draws = torch.Generator().manual_seed(0)
+            network.moments.learn(
+                some.images(), some.labels(), lambda label, count: self._made(network, label, count, draws)
+            )
+
+    def _made(self, network: Adversaries, label: int, count: int, generator: torch.Generator) -> Tensor:
+        import torch
+
+        name = self.labels.names[label] if self.conditional else None
+        sizes = [min(_DRAWN, count - start) for start in range(0, count, _DRAWN)]
+        return torch.cat([self.sample(network, size, generator, name)["image"].cpu() for size in sizes])
 
     def configure_optimizers(self, network: nn.Module) -> Mapping[str, torch.optim.Optimizer]:
         """Adam without momentum for each of the two."""

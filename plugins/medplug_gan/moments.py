@@ -2,35 +2,37 @@
 
 A generator's images vary less than real ones, most of all along the weaker components. The optimal transport between
 two Gaussians (Peyré and Cuturi, Computational Optimal Transport 2019, remark 2.31) moves an image as little as gives
-the images the mean and the covariance of real ones. It is linear: where some real images are sharp and others are
-soft, it makes all of them equally sharp. So lengths are then matched too, within bands of components: how far an image
-lies from the mean, by quantiles.
+the images of a label the mean and the covariance of real ones. It is linear: where some real images are sharp and
+others are soft, it makes all of them equally sharp. So lengths are then matched too, within bands of components: how
+far an image lies from the mean, by quantiles.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
-COMPONENTS = 192
+COMPONENTS = 784
 """Principal components of the training images that are corrected, at most; what lies beyond is left as it is."""
 
-BANDS = (0, 16, 64, COMPONENTS)
+BANDS = (0, 16, 64, 192, COMPONENTS)
 """From shape to texture: lengths are matched within each of these."""
 
-_ROWS_A_COMPONENT = 8  # or the covariance would be that of chance
-_SHRINK = 0.5  # of a covariance to its diagonal: chosen on validation rows, where less of it blurs the labels
+_ROWS_A_COMPONENT = 1.5  # of the rarest label, at least: a covariance needs more rows than it has components
+_DRAWS_A_COMPONENT = 8
 _QUANTILES = 33
 _MOST = 3.0  # no length changes by more than this factor
 _NOISE = 2e-6  # variance of a pixel below which nothing is told: about that of rounding to 8 bits
 
 
 class Moments(nn.Module):
-    """A correction of images [N, C, H, W], learned once and kept in buffers; until then it leaves them as they are.
+    """A correction of images by label, learned once and kept in buffers; until then it leaves them as they are.
 
-    `basis` [COMPONENTS, pixels] has zeros where there were too few images for a component.
+    `basis` [components, pixels] is that of all labels, and zero where there were too few images for a component; of
+    each label there are two means, a transport, deviations, and in each band `lengths` with the factors they get.
     """
 
     made: Tensor
@@ -42,59 +44,79 @@ class Moments(nn.Module):
     factors: Tensor
     ready: Tensor
 
-    def __init__(self, pixels: int) -> None:
+    def __init__(self, pixels: int, labels: int = 1) -> None:
         super().__init__()
-        bands = len(BANDS) - 1
-        self.register_buffer("made", torch.zeros(pixels))
-        self.register_buffer("real", torch.zeros(pixels))
-        self.register_buffer("basis", torch.zeros(COMPONENTS, pixels))
-        self.register_buffer("transport", torch.eye(COMPONENTS))
-        self.register_buffer("scale", torch.ones(COMPONENTS))
-        self.register_buffer("lengths", torch.arange(_QUANTILES, dtype=torch.float32).expand(bands, -1).clone())
-        self.register_buffer("factors", torch.ones(bands, _QUANTILES))
+        bands, most = len(BANDS) - 1, min(COMPONENTS, pixels)
+        self.register_buffer("made", torch.zeros(labels, pixels))
+        self.register_buffer("real", torch.zeros(labels, pixels))
+        self.register_buffer("basis", torch.zeros(most, pixels))
+        self.register_buffer("transport", torch.eye(most).expand(labels, -1, -1).clone())
+        self.register_buffer("scale", torch.ones(labels, most))
+        places = torch.arange(_QUANTILES, dtype=torch.float32)
+        self.register_buffer("lengths", places.expand(labels, bands, -1).clone())
+        self.register_buffer("factors", torch.ones(labels, bands, _QUANTILES))
         self.register_buffer("ready", torch.zeros((), dtype=torch.bool))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Return `images` [N, C, H, W], 0 to 1, with the moments of the real ones."""
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Return `images` [N, C, H, W], 0 to 1, with the moments of real ones of their `labels` [N], numbers."""
         if not self.ready:
             return images
-        flat = images.float().flatten(1)
-        found = (flat - self.made) @ self.basis.T
-        moved = found @ self.transport
-        for band, (start, end) in enumerate(pairwise(BANDS)):
-            length = _length(moved[:, start:end], self.scale[start:end])
-            moved[:, start:end] *= _interpolated(length, self.lengths[band], self.factors[band])[:, None]
-        corrected = flat + (self.real - self.made) + (moved - found) @ self.basis
+        corrected = images.float().flatten(1).clone()
+        for label in range(len(self.made)):
+            rows = labels.to(images.device) == label
+            corrected[rows] = self._corrected(corrected[rows], label)
         return corrected.clamp(0, 1).view_as(images)
 
-    def learn(self, real: Tensor, made: Tensor) -> None:
-        """Take the moments of `real` and of `made`, both [N, C, H, W]; too few of them change nothing."""
-        count = min(COMPONENTS, len(self.made), min(len(real), len(made)) // _ROWS_A_COMPONENT)
-        self.ready.fill_(count > 1)
+    def _corrected(self, flat: Tensor, label: int) -> Tensor:
+        found = (flat - self.made[label]) @ self.basis.T
+        moved = found @ self.transport[label]
+        for band, (start, end) in enumerate(pairwise(BANDS)):
+            length = _length(moved[:, start:end], self.scale[label, start:end])
+            moved[:, start:end] *= _interpolated(length, self.lengths[label, band], self.factors[label, band])[:, None]
+        return flat + (self.real[label] - self.made[label]) + (moved - found) @ self.basis
+
+    def learn(self, real: Tensor, labels: Tensor, draw: Callable[[int, int], Tensor]) -> None:
+        """Take the moments of `real` [N, C, H, W] by `labels` [N] and of what `draw(label, count)` makes of them.
+
+        With too few images of a label nothing is learned, and no image is corrected.
+        """
+        self.ready.fill_(False)  # what is learned from is not corrected yet
+        rarest = int(torch.bincount(labels, minlength=len(self.made)).min())
+        count = min(len(self.basis), int(rarest / _ROWS_A_COMPONENT))
         if count < 2:
             return
-        # On the CPU in double precision: the same on every device.
-        real, made = (images.flatten(1).double().cpu() for images in (real, made))
-        means = real.mean(0), made.mean(0)
-        basis = _components(real - means[0], count)
-        ours, theirs = ((rows - mean) @ basis.T for rows, mean in zip((real, made), means))
-        wanted = _covariance(ours)
-        transport = _transport(_covariance(theirs), wanted)
-        scale = wanted.diagonal().sqrt()
-        self.real.copy_(means[0])
-        self.made.copy_(means[1])
+        real = real.flatten(1).double().cpu()  # on the CPU in double precision: the same on every device
+        basis = _components(real - real.mean(0), count)
         self.basis.zero_()[:count] = basis
-        self.transport.copy_(torch.eye(COMPONENTS))[:count, :count] = transport
-        self.scale.fill_(1)[:count] = scale
+        for label in range(len(self.made)):
+            made = draw(label, _DRAWS_A_COMPONENT * count).flatten(1).double().cpu()
+            self._learn(label, real[labels == label], made, basis)
+        self.ready.fill_(True)
+
+    def _learn(self, label: int, real: Tensor, made: Tensor, basis: Tensor) -> None:
+        """Learn the transport from one half of `made`, and from the other how long images are after it.
+
+        Those it was fitted to would seem right.
+        """
+        means, count = (real.mean(0), made.mean(0)), len(basis)
+        ours, theirs = ((rows - mean) @ basis.T for rows, mean in zip((real, made), means, strict=True))
+        wanted = _covariance(ours)
+        transport, scale = _transport(_covariance(theirs[::2]), wanted), wanted.diagonal().sqrt()
+        self.real[label], self.made[label] = means
+        self.transport[label] = torch.eye(len(self.basis))
+        self.transport[label, :count, :count] = transport
+        self.scale[label] = 1
+        self.scale[label, :count] = scale
         share = torch.linspace(0.005, 0.995, _QUANTILES, dtype=torch.float64)
         for band, (start, end) in enumerate(pairwise(BANDS)):
             if start >= count:
                 break
-            lengths = [
-                _length(rows[:, start:end], scale[start:end]).quantile(share) for rows in (ours, theirs @ transport)
-            ]
-            self.lengths[band] = lengths[1]
-            self.factors[band] = (lengths[0] / lengths[1]).clamp(1 / _MOST, _MOST)
+            wanted_lengths, found_lengths = (
+                _length(rows[:, start:end], scale[start:end]).quantile(share)
+                for rows in (ours, theirs[1::2] @ transport)
+            )
+            self.lengths[label, band] = found_lengths
+            self.factors[label, band] = (wanted_lengths / found_lengths).clamp(1 / _MOST, _MOST)
 
 
 class Sample:
@@ -102,23 +124,28 @@ class Sample:
 
     def __init__(self, most: int = 5120) -> None:
         self._most, self._every, self._met = most, 1, 0
-        self._kept: list[Tensor] = []
+        self._kept: list[tuple[Tensor, int]] = []
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, images: Tensor) -> None:
-        """Meet images [N, C, H, W], and keep every so manieth."""
-        for image in images.detach().cpu():
+    def add(self, images: Tensor, labels: Tensor | None = None) -> None:
+        """Meet images [N, C, H, W] and the numbers of their labels [N], 0 without, and keep one of every few."""
+        numbers = [0] * len(images) if labels is None else labels.tolist()
+        for image, number in zip(images.detach().cpu(), numbers, strict=True):
             if self._met % self._every == 0:
-                self._kept.append(image)
+                self._kept.append((image, number))
             self._met += 1
             if len(self._kept) > self._most:
                 self._kept, self._every = self._kept[::2], 2 * self._every
 
     def images(self) -> Tensor:
-        """Return what is kept, at least one: [N, C, H, W]."""
-        return torch.stack(self._kept)
+        """Return the images kept, at least one: [N, C, H, W]."""
+        return torch.stack([image for image, _ in self._kept])
+
+    def labels(self) -> Tensor:
+        """Return the numbers of their labels, [N]."""
+        return torch.tensor([number for _, number in self._kept])
 
 
 def _components(centred: Tensor, count: int) -> Tensor:
@@ -131,10 +158,8 @@ def _components(centred: Tensor, count: int) -> Tensor:
 
 
 def _covariance(rows: Tensor) -> Tensor:
-    """The covariance of rows about zero [N, K], with a part of what lies beside its diagonal."""
-    covariance = rows.T @ rows / (len(rows) - 1)
-    diagonal = torch.diag(covariance.diagonal())
-    return (1 - _SHRINK) * covariance + _SHRINK * diagonal + _NOISE * torch.eye(len(diagonal), dtype=rows.dtype)
+    """The covariance of rows about zero [N, K], with a little noise, so that it has an inverse."""
+    return rows.T @ rows / (len(rows) - 1) + _NOISE * torch.eye(rows.shape[1], dtype=rows.dtype)
 
 
 def _transport(one: Tensor, other: Tensor) -> Tensor:

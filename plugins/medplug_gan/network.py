@@ -88,9 +88,7 @@ class Generator(nn.Module):
         for level in self.levels:
             y = level(y)
         y = F.pixel_shuffle(self.to_pixels(F.leaky_relu(y, 0.2)), PATCH).contiguous(memory_format=torch.channels_last)
-        # In full precision: bfloat16 tells grey levels of 8 bits apart by halves, and fine texture is no larger.
-        with torch.autocast(y.device.type, enabled=False):
-            image: Tensor = torch.sigmoid(self.to_image(F.leaky_relu(y.float(), 0.2)))
+        image: Tensor = torch.sigmoid(self.to_image(F.leaky_relu(y, 0.2)))
         return image
 
 
@@ -119,9 +117,7 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, labels: Tensor) -> Tensor:
         """Map images and `labels` [N, labels], one hot, to [N]."""
-        with torch.autocast(x.device.type, enabled=False):  # as the generator ends
-            y = self.from_image(2 * x.float() - 1)
-        y = F.pixel_unshuffle(F.leaky_relu(y, 0.2), PATCH)
+        y = F.pixel_unshuffle(F.leaky_relu(self.from_image(2 * x - 1), 0.2), PATCH)
         y = self.from_pixels(y.contiguous(memory_format=torch.channels_last))
         for level in self.levels:
             y = level(y)
@@ -145,7 +141,7 @@ class Adversaries(nn.Module):
         self.labels = labels
         self.register_buffer("shares", torch.full((labels,), 1 / max(labels, 1)))
         self.memory = Memory(channels * size * size, rows)
-        self.moments = Moments(channels * size * size)
+        self.moments = Moments(channels * size * size, max(labels, 1))
         self.generator = Generator(size=size, channels=channels, latent=latent, width=width, labels=labels)
         self.discriminator = Discriminator(size=size, channels=channels, width=width, labels=labels)
 

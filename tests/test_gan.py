@@ -7,11 +7,13 @@ import pytest
 import torch
 from medplug_gan import Gan, GanOptions
 from medplug_gan.memory import NEAR, Memory
+from medplug_gan.moments import COMPONENTS, Moments, Sample
 from medplug_gan.network import Adversaries
 
 import medplug
 from medplug import golden
 from medplug.errors import ModelFolderError
+from medplug.evaluation import frechet as frechet_distance
 from medplug.model import NO_LABELS, Batch, Labels
 from medplug.model_folder import build, fresh
 from medplug.training import train
@@ -118,6 +120,7 @@ def test_a_copy_that_the_generator_makes_is_withheld():
     batches = [Batch(image=trained, target=torch.arange(100) % 4 // 3)]
     with torch.no_grad():
         model.after_training(loaded.network, batches, [Batch(image=faces(50, 9))])
+        loaded.network.moments.ready.fill_(False)
         usual = loaded.network.generator.forward
         loaded.network.generator.forward = lambda z, labels: trained[:1] if z[0, 0] > 0 else usual(z, labels)
 
@@ -160,6 +163,113 @@ def test_without_exclusive_labels_it_learns_images_alone(labels):
     assert one.label is None
 
 
+def textured(count, seed, *, contrast=1.0, loud=None):
+    """Smooth images [count, 1, 28, 28] with grain: as loud as `loud` says of each, 0.03 by default."""
+    drawn = torch.Generator().manual_seed(seed)
+    grain = torch.randn(count, 1, 28, 28, generator=drawn) * (0.03 if loud is None else loud.view(-1, 1, 1, 1))
+    return (0.5 + contrast * 0.6 * (faces(count, seed) - 0.5) + grain).clamp(0, 1)
+
+
+def frechet(one, other):
+    fitted = [frechet_distance.fit(images.flatten(1).numpy()[:, ::7]) for images in (one, other)]
+    return frechet_distance.distance(*fitted)
+
+
+def corrected_by(real, made, labels=None):
+    """Moments that learned `real` against what `made(label, count)` makes."""
+    labels = torch.zeros(len(real), dtype=torch.int64) if labels is None else labels
+    moments = Moments(28 * 28, int(labels.max()) + 1)
+    moments.learn(real, labels, made)
+    return moments
+
+
+def one_label(count):
+    return torch.zeros(count, dtype=torch.int64)
+
+
+def flat_images(_, count):
+    return textured(count, 2, contrast=0.5)
+
+
+def test_images_that_vary_too_little_are_given_the_moments_of_real_ones():
+    real, new = textured(300, 1), textured(300, 3, contrast=0.5)
+
+    moments = corrected_by(real, flat_images)
+    changed = moments(new, one_label(300))
+
+    assert torch.equal(Moments(28 * 28)(new, one_label(300)), new)  # nothing is done before anything is learned
+    assert frechet(changed, real) < 0.3 * frechet(new, real)
+    assert 0 <= float(changed.min()) <= float(changed.max()) <= 1
+
+
+def test_images_of_each_label_are_given_the_moments_of_that_label():
+    labels = torch.arange(400) % 2
+    real = textured(400, 1) * torch.where(labels == 1, 1.0, 0.5).view(-1, 1, 1, 1)
+    moments = corrected_by(real, flat_images, labels)
+    new = flat_images(0, 100)
+
+    means = [float(moments(new, torch.full((100,), label)).mean()) for label in (0, 1)]
+    mixed = moments(new, torch.arange(100) % 2)
+
+    assert means == pytest.approx([float(real[labels == label].mean()) for label in (0, 1)], abs=0.02)
+    torch.testing.assert_close(mixed[1::2], moments(new[1::2], torch.ones(50)))
+
+
+def test_images_that_are_as_they_should_be_are_hardly_changed():
+    moments = corrected_by(textured(300, 1), lambda _, count: textured(count, 2))
+    new = textured(200, 3)
+
+    changed = (moments(new, one_label(200)) - new).square().mean().sqrt()
+
+    assert changed < 0.3 * (new - new.mean(0)).square().mean().sqrt()
+
+
+def test_some_images_get_more_texture_and_others_less_where_real_ones_differ_in_it():
+    """No linear correction can do that: it makes all images equally loud."""
+
+    def loud(count, seed, least, most):
+        drawn = torch.rand(count, generator=torch.Generator().manual_seed(seed + 50))
+        return textured(count, seed, loud=least + (most - least) * drawn)
+
+    moments = corrected_by(loud(450, 1, 0.01, 0.09), lambda _, count: loud(count, 2, 0.04, 0.06))
+    made = loud(300, 3, 0.04, 0.06)
+
+    def spread(images):
+        steps = (images[..., 1:] - images[..., :-1]).square().mean((1, 2, 3)).sqrt()
+        return float(steps.std() / steps.mean())
+
+    assert spread(moments(made, one_label(300))) > 1.5 * spread(made)
+
+
+def test_each_image_is_corrected_by_itself():
+    moments = corrected_by(textured(200, 1), flat_images)
+    new = textured(8, 3)
+
+    torch.testing.assert_close(moments(new, one_label(8))[2:3], moments(new[2:3], one_label(1)))
+
+
+def test_few_images_of_a_label_teach_few_components_and_too_few_none():
+    some = corrected_by(textured(60, 1), flat_images, (torch.arange(60) % 4 == 0).long())
+    none = corrected_by(textured(60, 1), flat_images, (torch.arange(60) == 0).long())
+
+    assert [bool(one.ready) for one in (some, none)] == [True, False]
+    assert int(some.basis.any(1).sum()) == 10 < COMPONENTS
+    assert torch.equal(some.transport[1, 10:, 10:], torch.eye(COMPONENTS - 10))
+
+
+def test_a_sample_is_spread_over_the_whole_stream():
+    short, long = Sample(most=100), Sample(most=100)
+    stream = torch.arange(1000.0).view(-1, 1, 1, 1)
+    short.add(stream[:70])
+    for batch in stream.split(64):
+        long.add(batch, batch.flatten().long() % 5)
+
+    assert torch.equal(short.images(), stream[:70])
+    assert not short.labels().any()
+    assert torch.equal(long.images().flatten(), torch.arange(0.0, 1000.0, 16))
+    assert torch.equal(long.labels(), torch.arange(0, 1000, 16) % 5)
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A GAN that took four steps on 48 images of which a quarter is normal."""
@@ -183,6 +293,7 @@ def test_a_trained_folder_remembers_its_images_and_verifies(folder):
 
     assert (int(memory.count), memory.ready) == (48, True)
     assert session.network.shares.tolist() == [0.25, 0.75]
+    assert session.network.moments.ready
     assert memory.near_copies(faces(72)[:48]).all()
     assert [check.same for check in golden.verify(folder)] == ["bit-equal"] * len(golden.verify(folder))
     assert {one.prediction.label for one in session.generate(6, label="1")} == {"1"}

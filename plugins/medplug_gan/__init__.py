@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 SIZES = (28, 32, 64, 96, 128)
 
+_DRAWN = 64  # images at a time, of those from which the moments are learned
+
 
 class GanOptions(medplug.ModelOptions, frozen=True):
     """What the networks look like; training fits `size` and `memory` to the data unless they are set.
@@ -28,7 +30,7 @@ class GanOptions(medplug.ModelOptions, frozen=True):
     latent: int = 64
     width: int = 32
     memory: int = 0
-    penalty: float = 0.002
+    penalty: float = 0.0002
     lazy: int = 8
     augment: float = 0.25
     generator_rate: float = 1e-3
@@ -65,7 +67,7 @@ class Gan(medplug.Generative):
     def recipe(self) -> medplug.Recipe:
         """Return how the host trains it, unless the user says otherwise."""
         return medplug.Recipe(
-            steps=3500, batch_size=64, warmup=50, decay=0.5, ema=0.999, clip=None, precision="bfloat16"
+            steps=4000, batch_size=64, warmup=50, decay=0.5, ema=0.999, clip=None, precision="bfloat16"
         )
 
     def build(self) -> nn.Module:
@@ -103,7 +105,8 @@ class Gan(medplug.Generative):
         if self.conditional:
             drawn = torch.multinomial(network.shares.cpu(), count, replacement=True, generator=generator)
             numbers = drawn if label is None else torch.full((count,), self.labels.names.index(label))
-        image = network(z, _one_hot(numbers.to(z.device), network.labels)).clamp(0, 1)
+        image = network(z, _one_hot(numbers.to(z.device), network.labels))
+        image = network.moments(image, numbers.clamp_min(0))
         return {"image": image, "label": numbers} if self.conditional else {"image": image}
 
     def near_copies(self, network: nn.Module, output: Mapping[str, Tensor]) -> Tensor | None:
@@ -114,20 +117,38 @@ class Gan(medplug.Generative):
     def after_training(
         self, network: nn.Module, train: Iterable[medplug.Batch], validation: Iterable[medplug.Batch]
     ) -> None:
-        """Count the labels, and remember the training images."""
+        """Count the labels, remember the training images, and learn in what the generator's are unlike them."""
         import torch
+
+        from .moments import Sample
 
         network = cast("Adversaries", network)
         counts = torch.zeros_like(network.shares)
+        some = Sample()
 
         def images() -> Iterator[Tensor]:
             for batch in train:
-                counts.add_(self._labels(network, batch).sum(0))
+                shown = self._labels(network, batch)
+                counts.add_(shown.sum(0))
+                known = shown.any(1) | (not self.conditional)
+                some.add(batch.image[known], shown[known].argmax(1) if self.conditional else None)
                 yield batch.image
 
         network.memory.learn(images(), (batch.image for batch in validation))
         if counts.sum() > 0:
             network.shares.copy_(counts / counts.sum())
+        if len(some):
+            draws = torch.Generator().manual_seed(0)
+            network.moments.learn(
+                some.images(), some.labels(), lambda label, count: self._made(network, label, count, draws)
+            )
+
+    def _made(self, network: Adversaries, label: int, count: int, generator: torch.Generator) -> Tensor:
+        import torch
+
+        name = self.labels.names[label] if self.conditional else None
+        sizes = [min(_DRAWN, count - start) for start in range(0, count, _DRAWN)]
+        return torch.cat([self.sample(network, size, generator, name)["image"].cpu() for size in sizes])
 
     def configure_optimizers(self, network: nn.Module) -> Mapping[str, torch.optim.Optimizer]:
         """Adam without momentum for each of the two."""

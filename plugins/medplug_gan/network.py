@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .memory import Memory
+from .moments import Moments
 
 PATCH = 2
 """The networks work on blocks of this many pixels a side: a quarter of the places, of which each knows four pixels."""
@@ -127,7 +128,8 @@ class Discriminator(nn.Module):
 class Adversaries(nn.Module):
     """The two networks that learn from each other; to sample needs the generator, and what training left in buffers.
 
-    `shares` [labels] says how often each label is drawn; `memory` knows training images again, `rows` at most.
+    `shares` [labels] says how often each label is drawn; `memory` knows training images again, `rows` at most;
+    `moments` brings images nearer to real ones than the generator came.
     """
 
     shares: Tensor
@@ -139,6 +141,7 @@ class Adversaries(nn.Module):
         self.labels = labels
         self.register_buffer("shares", torch.full((labels,), 1 / max(labels, 1)))
         self.memory = Memory(channels * size * size, rows)
+        self.moments = Moments(channels * size * size, max(labels, 1))
         self.generator = Generator(size=size, channels=channels, latent=latent, width=width, labels=labels)
         self.discriminator = Discriminator(size=size, channels=channels, width=width, labels=labels)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from .figures import lower_is_better
-from .goals import GOALS, Goal, Judged, judge, verdict
+from .goals import CPU_MINUTES, GOALS, Goal, Judged, judge, verdict
 from .report import Measured, Summary, margin_name
 
 COLUMNS = ("figure", "mean", "95 % interval", "sd of seeds", "sd of folds")
@@ -94,7 +94,7 @@ def goal_rows(judged: Iterable[Judged]) -> list[tuple[str, ...]]:
             one.goal.figure,
             f"{'at most' if one.goal.lower else 'at least'} {one.goal.value:g}",
             _number(None if one.found is None else one.found.value),
-            "" if one.found is None else interval(one.found),
+            "" if one.found is None or one.goal.figure == CPU_MINUTES else interval(one.found),
             one.verdict.upper() if one.verdict == "missed" else one.verdict,
             "" if one.goal.quick is None or one.beaten is None else f"{one.goal.quick:g}: {_BEATEN[one.beaten]}",
         )

@@ -75,8 +75,8 @@ def command(
     """Plant lesions into half of the volumes cut out of the series in each SOURCE, or, with --dims 2, of its images.
 
     What it writes trains and tests a model whose answer is known: `medplug train cnn DIR/manifest.csv --patient patient
-    -o MODEL`. No voxel of a volume, and no patient of an image, is in two splits. The lesions are synthetic, and show
-    no disease.
+    --mask mask -o MODEL`. No voxel of a volume, and no patient of an image, is in two splits. The lesions are
+    synthetic, and show no disease.
     """
     given = {name: value for name, value in arguments.items() if value}
     strange = [name for name in (_IMAGES if dims == "3" else _VOLUMES) if name in given]

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from .model import Task as Task
     from .model import Trainable as Trainable
     from .planting import plant_set as plant_set
+    from .planting_images import plant_images as plant_images
     from .preprocessing import Constant as Constant
     from .preprocessing import Crop as Crop
     from .preprocessing import Display as Display
@@ -89,6 +90,7 @@ _HOME = {
     "lesions": "Lesions plant",
     "model": "Batch Constraint Generative InputContract Labels Loop Model ModelOptions Recipe Span Survey Task Trainable",
     "planting": "plant_set",
+    "planting_images": "plant_images",
     "preprocessing": "Constant Crop Display FitPercentiles Flip Full Normalize Orient Pad Percentiles Preprocessing Range Resize Rotate Spacing Stored Window Windows",
     "result": "Anomaly Classification Explanation Generated Prediction Refused Regression Result Segmentation Skipped",
     "running": "run",

@@ -6,6 +6,7 @@ import csv
 import importlib.util
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
 from pathlib import Path
@@ -38,11 +39,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Planted:
-    """What was written: the manifest, the volumes and the blocks of each split, and what could not be used, and why."""
+    """What was written: the manifest, the images of each split and the groups that they are of, and what was left out.
+
+    A group is a block of a series where the images are volumes cut from it, and otherwise a patient.
+    """
 
     manifest: Path
-    volumes: dict[str, int]
-    blocks: dict[str, int]
+    images: dict[str, int]
+    groups: dict[str, int]
     notes: tuple[str, ...] = ()
 
 
@@ -71,11 +75,11 @@ def plant_set(
     if size < 8 or count < 12:
         raise CallError(f"{count} volumes of {size} voxels: want at least 12 volumes of 8")
     output = Path(output)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise CallError(f"{output} is not empty; name another folder")
+    refuse_full(output)
     found, notes = _series(source, size, spacing, tilt)
     if not found:
-        raise CallError(f"there is no series to cut volumes out of: {'; '.join(notes) or 'the source is empty'}")
+        why = "; ".join(notes) or "the source is empty"
+        raise CallError(f"there is no series to cut volumes out of: {why}; images take --dims 2 (`plant_images`)")
     generator = np.random.default_rng(seed)
     blocks: dict[str, list[_Block]] = {split: [] for split in SPLITS}
     for series in found:
@@ -89,16 +93,29 @@ def plant_set(
                 f"no place for a {split} block of {size} voxels beside the others in {sizes}: "
                 f"want larger series or smaller volumes{reasons}"
             )
+    with appearing(output) as folder:
+        volumes = _write(blocks, folder, count, size, lesions, generator, progress)
+    return Planted(output / "manifest.csv", volumes, {split: len(some) for split, some in blocks.items()}, notes)
+
+
+def refuse_full(output: Path) -> None:
+    """Raise `CallError` where the folder `output` holds something already."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise CallError(f"{output} is not empty; name another folder")
+
+
+@contextmanager
+def appearing(output: Path) -> Iterator[Path]:
+    """Yield a folder to write into, which becomes `output` at the end: it appears whole or not."""
     whole = output.with_name(f".{output.name}.partial")
     shutil.rmtree(whole, ignore_errors=True)
     try:
-        volumes = _write(blocks, whole, count, size, lesions, generator, progress)
+        yield whole
         if output.is_dir():
             output.rmdir()
         whole.rename(output)
     finally:
         shutil.rmtree(whole, ignore_errors=True)
-    return Planted(output / "manifest.csv", volumes, {split: len(some) for split, some in blocks.items()}, notes)
 
 
 @dataclass(frozen=True, eq=False)

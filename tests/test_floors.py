@@ -20,7 +20,7 @@ FLOORS = {
     2: "hookspecs installed plugin_contract plugins sources",
     3: "model_folder pipeline batching devices golden operating explain generating decoded session dataset figures "
     "operating_figures comparison_figures novelty",
-    4: "writers running training evaluation pacs planting",
+    4: "writers running training evaluation pacs planting planting_images",
     5: "__init__ demo bench",  # medplug itself, whose public names reach all of the above
     6: "cli",
     7: "__main__",

@@ -64,12 +64,12 @@ def test_the_manifest_says_what_each_volume_is(made):
     planted, _ = made
     rows = table(planted.manifest)
 
-    assert len(rows) == sum(planted.volumes.values()) == 60
+    assert len(rows) == sum(planted.images.values()) == 60
     assert {row["split"] for row in rows} == set(SPLITS)
     for split in SPLITS:
         labels = [row["label"] for row in rows if row["split"] == split]
         assert abs(labels.count(LABELS[0]) - labels.count(LABELS[1])) <= 1
-        assert len({row["patient"] for row in rows if row["split"] == split}) == planted.blocks[split]
+        assert len({row["patient"] for row in rows if row["split"] == split}) == planted.groups[split]
     for row in rows:
         image = volume(planted.manifest, row["file"])
         assert (image.shape, image.dtype) == ((10, 10, 10), np.int16)
@@ -179,7 +179,7 @@ def test_a_model_is_trained_evaluated_and_run_on_the_volumes(made, tmp_path):
     found = medplug.evaluate(tmp_path / "model", resamples=20, device="cpu")
     results = list(medplug.load(tmp_path / "model", device="cpu").run(planted.manifest.parent / "volumes"))
 
-    assert (found.rows, found.clustered_by) == (planted.volumes["test"], "patient")
+    assert (found.rows, found.clustered_by) == (planted.images["test"], "patient")
     assert len(results) == 60
     assert all(result.answered for result in results)
 

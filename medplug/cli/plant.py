@@ -3,72 +3,107 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 from rich.progress import Progress
 
 from ..sources import Tilt
+from .columns import settings
 from .common import err, output_option
+
+if TYPE_CHECKING:
+    from ..planting import Planted
+
+_VOLUMES, _IMAGES = ("spacing", "tilt"), ("select", "patient", "split")
 
 
 @click.command("plant")
 @click.argument("source", nargs=-1, required=True)
-@output_option(True, "The folder for the volumes and manifest.csv.")
-@click.option("-n", "--count", type=click.IntRange(min=12), default=400, show_default=True, help="How many volumes.")
-@click.option("--size", type=click.IntRange(min=8), default=24, show_default=True, help="Voxels along each side.")
+@output_option(True, "The folder for what is made and manifest.csv.")
 @click.option(
-    "--spacing", type=click.FloatRange(min=0, min_open=True), metavar="MM", help="[default: the coarsest axis]"
+    "--dims",
+    type=click.Choice(["2", "3"]),
+    default="3",
+    show_default=True,
+    help="3: volumes cut out of series. 2: images, whole, from files, folders or a CSV.",
+)
+@click.option(
+    "-n", "--count", type=click.IntRange(min=4), help="How many are made.  [default: 400 volumes; all of the images]"
+)
+@click.option(
+    "--size",
+    type=click.IntRange(min=8),
+    help="Voxels along each side of a volume, or pixels along an image's longest.  [default: 24; as the source has it]",
 )
 @click.option(
     "--contrast",
     type=(float, float),
     metavar="LOW HIGH",
-    help="What a lesion adds, on the scale of the volume's 5th to 95th percentile.  [default: 0.8 1.2]",
+    help="What a lesion adds, on the scale of the image's 5th to 95th percentile.  "
+    "[default: 0.8 1.2 in volumes, 0.25 0.6 in images]",
 )
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same bytes.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="The same seed, the same volumes."
+    "--spacing",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="MM",
+    help="Of volumes.  [default: the coarsest axis]",
 )
 @click.option(
     "--tilt",
     type=click.Choice(get_args(Tilt)),
-    default="refuse",
-    show_default=True,
-    help="What becomes of a series whose slices are tilted, or at uneven distances.",
+    help="Of volumes: what becomes of a series whose slices are tilted, or at uneven distances.  [default: refuse]",
 )
+@click.option(
+    "--select",
+    multiple=True,
+    callback=settings,
+    metavar="COLUMN=VALUE",
+    help="Of images: plant into these rows of a CSV alone, those without a finding for instance; repeatable.",
+)
+@click.option("--patient", metavar="COLUMN", help="Of images: the column that names the patient.")
+@click.option("--split", metavar="COLUMN", help="Of images: the column that says train, val or test.")
 def command(
     source: tuple[str, ...],
     output: Path,
-    count: int,
-    size: int,
-    spacing: float | None,
+    dims: str,
     contrast: tuple[float, float] | None,
     seed: int,
-    tilt: Tilt,
+    **arguments: Any,
 ) -> None:
-    """Cut small volumes out of the series in each SOURCE and plant a lesion into half of them.
+    """Plant lesions into half of the volumes cut out of the series in each SOURCE, or, with --dims 2, of its images.
 
-    What it writes trains and tests a 3-D model whose answer is known: `medplug train cnn DIR/manifest.csv --patient
-    patient -o MODEL`. Splits are apart in space: no voxel is in two. The lesions are synthetic, and show no disease.
+    What it writes trains and tests a model whose answer is known: `medplug train cnn DIR/manifest.csv --patient patient
+    --mask mask -o MODEL`. No voxel of a volume, and no patient of an image, is in two splits. The lesions are
+    synthetic, and show no disease.
     """
-    from dataclasses import replace
-
-    from ..planting import LESIONS, plant_set
-
+    given = {name: value for name, value in arguments.items() if value}
+    strange = [name for name in (_IMAGES if dims == "3" else _VOLUMES) if name in given]
+    if strange:
+        raise click.UsageError(f"--{strange[0]} is for {'images: add --dims 2' if dims == '3' else 'volumes'}")
     with Progress(console=err, transient=True, disable=not err.is_terminal) as progress:
         bar = progress.add_task("planting", total=None)
-        made = plant_set(
-            list(source),
-            output,
-            count=count,
-            size=size,
-            spacing=spacing,
-            lesions=LESIONS if contrast is None else replace(LESIONS, contrast=contrast),
-            seed=seed,
-            tilt=tilt,
-            progress=lambda done, total: progress.update(bar, completed=done, total=total),
-        )
+
+        def advance(done: int, total: int) -> None:
+            progress.update(bar, completed=done, total=total)
+
+        made = _plant(dims, list(source), output, contrast, seed=seed, progress=advance, **given)
     for note in made.notes:
         err.print(f"note: {note}", markup=False)
-    parts = ", ".join(f"{made.volumes[split]} {split} from {made.blocks[split]} blocks" for split in made.volumes)
+    groups = "blocks" if dims == "3" else "patients"
+    parts = ", ".join(f"{made.images[split]} {split} from {made.groups[split]} {groups}" for split in made.images)
     click.echo(f"{parts}; written to {made.manifest}")
+
+
+def _plant(
+    dims: str, source: list[str], output: Path, contrast: tuple[float, float] | None, **arguments: Any
+) -> Planted:
+    from dataclasses import replace
+
+    from .. import planting, planting_images
+
+    usual = planting.LESIONS if dims == "3" else planting_images.LESIONS
+    lesions = usual if contrast is None else replace(usual, contrast=contrast)
+    make = planting.plant_set if dims == "3" else planting_images.plant_images
+    return make(source, output, lesions=lesions, **arguments)

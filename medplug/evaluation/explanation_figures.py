@@ -105,12 +105,17 @@ def check_explanations(
     right (which beats a map that is laid over the wrong side), and the same network with the values of each weight
     shuffled (Adebayo et al. 2018), whose map must also differ. Raises `CallError` for a
     model that cannot be explained, or that does not classify.
+
+    Rows whose reference mask shows a finding are no ground, unless all rows have one: beside it another lesion moves
+    the odds of what the model has ruled out, if any, and no map of that needs to point at it.
     """
     shuffled = shuffled_session(session, seed)
-    chosen = np.random.default_rng(seed).permutation(len(rows))[:count]
+    order = np.random.default_rng(seed).permutation(len(rows))
+    free = [row for row in order.tolist() if not _shows_a_finding(rows.cases[row])]
+    chosen = (free or order.tolist())[:count]
     found: list[Example] = []
     places: list[int] = []
-    for done, row in enumerate(chosen.tolist(), start=1):
+    for done, row in enumerate(chosen, start=1):
         example = _example(session, shuffled, rows.cases[row], method, [seed, row])
         if example is not None:
             found.append(example)
@@ -212,6 +217,16 @@ def _example(session: Session, shuffled: Session, case: Case, method: Method, se
             return None
         return Example(planted, label, mask, inside, own.map, other.map)
     return None
+
+
+def _shows_a_finding(case: Case) -> bool:
+    """Whether a case's reference mask marks a place; one that cannot be read may."""
+    if case.mask is None:
+        return False
+    try:
+        return bool(case.mask.read().any())
+    except SourceError:
+        return True
 
 
 def _moved(before: Classification, after: Result) -> str | None:

@@ -1,5 +1,7 @@
 """The controls of maps: honest maps beat them, and maps that cannot be believed stand in red."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from test_explain import Blobs, Blobs3
@@ -60,6 +62,27 @@ def test_maps_that_show_where_the_model_looked_beat_every_control(model):
     assert all(explained.figure("hit above control", control).low > 0 for control in CONTROLS)
     assert explained.figure("rank correlation", "shuffled weights").value < 0.5
     assert checked.warnings == ()
+
+
+def test_nothing_is_planted_into_rows_that_show_a_finding_already():
+    rows = plain_rows(Blobs)
+    shape = SHAPES[Blobs]
+    marks = [np.zeros(shape, np.uint8) for _ in rows.cases]
+    for mark in marks[::2]:
+        mark[5:9, 5:9] = 1
+    marked = replace(rows, cases=tuple(map(with_mask, rows.cases, marks)))
+    everywhere = replace(rows, cases=tuple(with_mask(case, np.ones(shape, np.uint8)) for case in rows.cases))
+    session = Session(Blobs(), device="cpu")
+
+    some, all_of_them = (check_explanations(session, one, 16, resamples=0) for one in (marked, everywhere))
+
+    assert some.explained.rows == 8
+    assert {example.case.reference.source for example in some.examples} <= {f"row-{row}" for row in range(1, 16, 2)}
+    assert all_of_them.explained.rows == 16
+
+
+def with_mask(case: Case, mask: np.ndarray) -> Case:
+    return replace(case, mask=from_array(mask).image)
 
 
 def test_a_map_mirrored_left_to_right_is_caught(monkeypatch):

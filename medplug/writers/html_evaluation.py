@@ -19,6 +19,7 @@ from .pictures import Shown, try_show
 _UNIT = Axis(0.0, 1.0)
 _WORST = 24
 _WORST_SIDE = 320
+_ABREAST = 6  # figures of a label beside each other: more do not fit the page
 _OPEN = (
     "MAE",
     "RMSE",
@@ -108,10 +109,18 @@ def _figures(evaluation: Evaluation) -> Section:
     body = fill(
         "figures.html",
         overall=overall,
-        names=names,
+        by_label=[
+            (
+                some,
+                [
+                    (label, evaluation.counts.get(label), [cells.get((label, name)) for name in some])
+                    for label in labels
+                ],
+            )
+            for some in (names[at : at + _ABREAST] for at in range(0, len(names), _ABREAST))
+        ],
         of="Features" if evaluation.task == Task.GENERATION else "Label",
         counted=any(label in evaluation.counts for label in labels),
-        rows=[(label, evaluation.counts.get(label), [cells.get((label, name)) for name in names]) for label in labels],
         interval=f"95 % intervals from {count(evaluation.resamples)} bootstrap draws {by}.{_widths(evaluation)}"
         if evaluation.resamples
         else "",

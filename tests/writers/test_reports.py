@@ -96,6 +96,17 @@ def test_figures_of_generated_images_stand_by_features_and_have_no_column_of_row
     assert '<th>Label</th><th class="n">Rows</th>' in Page(evaluation_report(EVALUATION, tmp_path / "other")).source
 
 
+def test_many_figures_of_a_label_stand_in_several_tables_that_fit_the_page(tmp_path):
+    names = [f"figure {number}" for number in range(8)]
+    found = replace(EVALUATION, figures=tuple(Figure(name=name, label="left", value=0.5) for name in names))
+
+    source = Page(evaluation_report(found, tmp_path)).source
+
+    heads = [head for head in re.findall(r"<thead>(.*?)</thead>", source, re.DOTALL) if "figure" in head]
+    assert [re.findall(r"figure \d", head) for head in heads] == [names[:6], names[6:]]
+    assert all("<th>Label</th>" in head for head in heads)
+
+
 def test_the_worst_errors_are_shown_with_their_pictures(tmp_path):
     cases = [from_array(np.full((20, 30), 77, np.uint8), name=name) for name in ("x/0.png", "x/1.png")]
 

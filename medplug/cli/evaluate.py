@@ -118,26 +118,16 @@ def command(
         further = []
         if explain is not None:
             progress.update(bar, description="explaining", completed=0, total=explain)
-            rows, chosen = dataset.of(made.split), method or METHOD
-            checked = check_explanations(
-                session,
-                rows,
-                explain,
-                method=chosen,
-                seed=arguments["seed"],
-                resamples=arguments["resamples"],
-                progress=advance,
-            )
+            rows = dataset.of(made.split)
+            asked: Any = {
+                "method": method or METHOD,
+                "seed": arguments["seed"],
+                "resamples": arguments["resamples"],
+                "progress": advance,
+            }
+            checked = check_explanations(session, rows, explain, **asked)
             progress.update(bar, description="deleting and inserting", completed=0)
-            scored = score_maps(
-                session,
-                rows,
-                explain,
-                method=chosen,
-                seed=arguments["seed"],
-                resamples=arguments["resamples"],
-                progress=advance,
-            )
+            scored = score_maps(session, rows, explain, **asked)
             checked = checked.with_scores(scored)
             made = checked.added_to(made)
             further.append(explained_section(checked))

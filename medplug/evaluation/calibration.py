@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from .bootstrap import Estimate
 from .questions import Question
-from .scores import Floats, Truths
+from .scores import NORMAL_95, Floats, Truths
 from .tally import SMALL, Key
 
 SLOPE, INTERCEPT = "calibration slope", "calibration intercept"
 
-_Z = 1.959963984540054
 _SURE = 2.0**-24  # the nearest to 1 that a probability of 32 bits comes: nearer to 0 or 1 nothing is told apart
 _ROUNDS = 50
 _CLOSE = 1e-10
@@ -112,4 +111,4 @@ def _curvature(columns: Floats, chance: Floats) -> Floats:
 def _estimate(value: float, error: float, interval: bool) -> Estimate:
     if not interval or not np.isfinite(error):
         return Estimate(float(value), None, None)
-    return Estimate(float(value), float(value - _Z * error), float(value + _Z * error))
+    return Estimate(float(value), float(value - NORMAL_95 * error), float(value + NORMAL_95 * error))

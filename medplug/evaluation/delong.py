@@ -4,13 +4,8 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ..comparison_figures import DeLong
-from .scores import Floats, Truths
-
-_Z = 1.959963984540054
+from .scores import NORMAL_95, Floats, Truths, midranks
 
 
 def delong(first: Floats, second: Floats, positive: Truths, label: str | None = None) -> DeLong | None:
@@ -31,8 +26,8 @@ def delong(first: Floats, second: Floats, positive: Truths, label: str | None = 
     return DeLong(
         label=label,
         difference=difference,
-        low=max(-1.0, difference - _Z * error),
-        high=min(1.0, difference + _Z * error),
+        low=max(-1.0, difference - NORMAL_95 * error),
+        high=min(1.0, difference + NORMAL_95 * error),
         p=math.erfc(abs(difference) / error / math.sqrt(2)),
     )
 
@@ -47,11 +42,3 @@ def placements(scores: Floats, positive: Truths) -> tuple[Floats, Floats]:
     of_positive = (ranks[positive] - midranks(above)) / len(below)
     of_negative = 1 - (ranks[~positive] - midranks(below)) / len(above)
     return of_positive, of_negative
-
-
-def midranks(values: Floats) -> Floats:
-    """Return ranks from 1, those of ties their mean."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ends: NDArray[np.int64] = np.cumsum(counts)
-    ranks: Floats = (ends - (counts - 1) / 2)[place]
-    return ranks

@@ -22,7 +22,7 @@ from ..session import Session
 from .bootstrap import estimate
 from .intervals import of_same, of_share, reaching
 from .questions import clusters_of
-from .scores import Floats, mean
+from .scores import Floats, mean, midranks
 
 if TYPE_CHECKING:
     from torch import nn
@@ -186,7 +186,7 @@ def points_into(map: NDArray[np.float32], mask: NDArray[np.bool_]) -> bool:
 def rank_correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> float:
     """Return Spearman's rank correlation of two maps of one shape; 0 where one of them is even."""
     step = tuple(slice(None, None, max(1, n // _SIDE)) for n in first.shape)
-    own, other = (_ranks(one[step].ravel()) for one in (first, second))
+    own, other = (midranks(one[step].ravel()) for one in (first, second))
     if own.std() == 0 or other.std() == 0:
         return 0.0
     return float(np.corrcoef(own, other)[0, 1])
@@ -314,10 +314,3 @@ def _warnings(explained: Explained) -> tuple[str, ...]:
             "they show the image, not what the model learnt"
         )
     return tuple(found)
-
-
-def _ranks(values: NDArray[np.float32]) -> Floats:
-    """Ranks from 0, of ties their mean."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: Floats = (np.cumsum(counts) - (counts + 1) / 2)[place]
-    return ranks

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 
 from .bootstrap import Estimate
 from .operating_points import effective_rows, wilson
-from .scores import Floats, Truths
+from .scores import NORMAL_95, Floats, Truths
 from .tally import Area, Key, Kind, Mean, Share
 
 Ends = tuple[float, float]
 
-_Z = 1.959963984540054
 _HALVINGS = 60  # of the unit interval: to the last bit of a float
 
 
@@ -119,7 +118,7 @@ def _farthest(area: float, positives: float, negatives: float) -> float:
     def too_far(other: float) -> bool:
         variance = other * (1 - other) / (positives * negatives)
         variance *= 1 + others * ((1 - other) / (2 - other) + other / (1 + other))
-        return other - area > _Z * math.sqrt(variance)
+        return other - area > NORMAL_95 * math.sqrt(variance)
 
     low, high = area, 1.0
     for _ in range(_HALVINGS):

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ..errors import CallError
 from ..model_folder import Threshold
 from .questions import Question
-from .scores import Floats, Truths
+from .scores import NORMAL_95, Floats, Truths
 from .youden import cuts, youden
 
 Kind = Literal["youden", "sensitivity", "specificity"]
@@ -190,8 +190,7 @@ def effective_rows(hit: Truths | Floats, clusters: NDArray[np.int64]) -> float:
 
 def wilson(hits: float, rows: float) -> tuple[float, float]:
     """Return the 95 % score interval of a proportion (Wilson 1927); it is honest for few rows and at 0 and 1."""
-    z = 1.959963984540054
-    share_, weight = hits / rows, z * z / rows
+    share_, weight = hits / rows, NORMAL_95**2 / rows
     middle = (share_ + weight / 2) / (1 + weight)
-    half = z / (1 + weight) * math.sqrt(share_ * (1 - share_) / rows + weight / (4 * rows))
+    half = NORMAL_95 / (1 + weight) * math.sqrt(share_ * (1 - share_) / rows + weight / (4 * rows))
     return 0.0 if hits == 0 else middle - half, 1.0 if hits == rows else middle + half  # exact, not nearly

@@ -6,11 +6,16 @@ Every score is [D]; NaN where it cannot be had, such as the recall of a label th
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 Truths = NDArray[np.bool_]
+
+NORMAL_95 = 1.959963984540054
+"""The standard errors on either side of an estimate that make a 95 % interval, where it is normally distributed."""
 
 BINS = 15
 """Of the expected calibration error, as in Guo et al. 2017."""
@@ -91,3 +96,11 @@ def ratio(above: Floats, below: Floats) -> Floats:
     """Return the quotients; NaN where there is nothing below."""
     quotient: Floats = np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
     return quotient
+
+
+def midranks(values: NDArray[np.floating[Any]]) -> Floats:
+    """Return ranks [N] from 1, of ties their mean."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ends: NDArray[np.int64] = np.cumsum(counts)
+    ranks: Floats = (ends - (counts - 1) / 2)[place]
+    return ranks

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.stats import norm, rankdata
 
-from medplug.evaluation.delong import delong, midranks, placements
-from medplug.evaluation.scores import area
+from medplug.evaluation.delong import delong, placements
+from medplug.evaluation.scores import area, midranks
 
 
 def slow(first, second, positive):

@@ -1,9 +1,12 @@
 """The command line as a shell sees it: exit codes, one line a file, errors that name the way out."""
 
 import json
+import os
 import re
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jsonschema
@@ -237,3 +240,62 @@ def test_a_table_whose_reader_goes_away_is_no_failure(model, tmp_path):
     )
 
     assert (ran.returncode, ran.stderr) == (0, "")
+
+
+SLOW_READER = """
+import dataclasses, time
+import numpy as np
+import medplug, medplug.sources
+
+class Reader:
+    def accepts(self, source):
+        return str(source).endswith(".slow")
+
+    def read(self, source, unit):
+        import torch
+
+        def pixels():
+            print("reading", flush=True)
+            square, until = torch.zeros(1500, 1500), time.monotonic() + 5
+            while time.monotonic() < until:
+                square @ square
+            return np.zeros((1, 40, 30), np.uint8)
+
+        [case] = medplug.sources.read(np.zeros((40, 30), np.uint8))
+        images = {name: dataclasses.replace(image, read=pixels) for name, image in case.images.items()}
+        yield dataclasses.replace(case, images=images)
+
+@medplug.hookimpl
+def medplug_register_sources():
+    return [Reader()]
+"""
+
+
+def test_ctrl_c_pressed_twice_while_a_file_is_being_read_is_no_crash(model, tmp_path):
+    site = tmp_path / "site"
+    (site / "slow-1.0.dist-info").mkdir(parents=True)
+    (site / "slow.py").write_text(SLOW_READER)
+    (site / "slow-1.0.dist-info" / "METADATA").write_text(
+        "Metadata-Version: 2.1\nName: slow\nVersion: 1.0\nRequires-Dist: medplug\n"
+    )
+    (site / "slow-1.0.dist-info" / "entry_points.txt").write_text("[medplug]\nslow = slow\n")
+    (tmp_path / "a.slow").touch()
+    program = [sys.executable, "-P", "-c", "from medplug.cli import main; main()"]
+    environment = {**os.environ, "PYTHONPATH": str(site), "OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen(
+        [*program, "run", str(model), "a.slow", "-o", "out"],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert running.stdout.readline() == "reading\n"
+
+    for _ in range(2):  # the first waits for what is being read; the second comes while it waits
+        running.send_signal(signal.SIGINT)
+        time.sleep(1)
+    _, complaint = running.communicate(timeout=60)
+
+    assert running.returncode == 130, complaint
+    assert complaint.splitlines()[-1] == "interrupted"

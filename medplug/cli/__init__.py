@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import threading
 from importlib import import_module
 
 import click
@@ -19,7 +21,7 @@ _COMMANDS = {
     "send": ("send", "Send DICOM to a PACS, by C-STORE or STOW-RS."),
     "listen": ("listen", "Take studies from a PACS, answer them, and send the results."),
     "generate": ("generate", "Make synthetic images with a generative model."),
-    "plant": ("plant", "Make labelled volumes: cut real series, plant lesions."),
+    "plant": ("plant", "Make labelled volumes or images: real ones, with lesions planted."),
     "verify": ("verify", "Check that a model folder still does what it did."),
     "bench": ("bench", "Measure medplug on this machine, beside its peers."),
     "schema": ("schema", "Print the JSON Schema of what medplug writes."),
@@ -66,6 +68,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         code = 130
+        _leave_threads_behind(code)
     except BrokenPipeError:
         # The reader of our output has gone, as `| head` does; nothing is left to say to it.
         sys.stderr.close()
@@ -77,3 +80,15 @@ def main(arguments: list[str] | None = None) -> None:
         click.secho(f"Error: {error}", fg="red", err=True)
         code = 2
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave_threads_behind(code: int) -> None:
+    """End the process here if Ctrl-C, pressed again, came while Python waited for a thread.
+
+    Up to 3.12 Python then takes the thread for ended (CPython issue 90882), goes down while it still runs native code,
+    and is aborted. Such a thread is listed and not alive.
+    """
+    if any(not thread.is_alive() for thread in threading.enumerate()):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)

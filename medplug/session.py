@@ -231,12 +231,15 @@ class Session:
     def _stream(self, cases: Iterable[Case | Rejected], asked: _Asked) -> Iterator[Answer]:
         queue: deque[_Pending] = deque()
         with ThreadPoolExecutor(self.workers, thread_name_prefix="medplug-prepare") as pool:
-            for case in cases:
-                queue.append(self._admit(case, pool))
-                if len(queue) > 4 * self.batch_size:
+            try:
+                for case in cases:
+                    queue.append(self._admit(case, pool))
+                    if len(queue) > 4 * self.batch_size:
+                        yield self._next(queue, asked)
+                while queue:
                     yield self._next(queue, asked)
-            while queue:
-                yield self._next(queue, asked)
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)  # interrupted, nobody waits for what is not begun
 
     def _admit(self, case: Case | Rejected, pool: ThreadPoolExecutor) -> _Pending:
         if isinstance(case, Rejected):

@@ -1,7 +1,10 @@
 """A model in service: every case answered or refused, in order, on the source's own grid."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -183,9 +186,26 @@ def test_threads_may_share_a_session():
     assert all(together[n] == alone for n in range(3))
 
 
-def test_calibration_and_thresholds_of_the_model_are_applied():
-    from dataclasses import replace
+def test_who_stops_asking_waits_for_no_image_that_is_not_begun():
+    reads = []
 
+    def slow(read):
+        reads.append(read)
+        time.sleep(0.05)
+        return read()
+
+    [case] = medplug.sources.read(np.zeros((8, 8), np.float32))
+    [(name, image)] = case.images.items()
+    cases = [replace(case, images={name: replace(image, read=partial(slow, image.read))})] * 40
+    answers = Session(fresh(Loudest()), "cpu", batch_size=8, workers=1).answer(cases)
+
+    next(answers)
+    answers.close()
+
+    assert len(reads) < 20  # one batch, and what was begun meanwhile; 33 were admitted
+
+
+def test_calibration_and_thresholds_of_the_model_are_applied():
     from medplug.model_folder import Calibration, Threshold
 
     pixels = np.full((32, 32), 20, np.uint8)

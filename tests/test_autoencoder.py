@@ -6,6 +6,7 @@ import torch
 from medplug_autoencoder.lesions import VISIBLE, with_lesions
 from medplug_autoencoder.network import Detector
 from medplug_autoencoder.similarity import blur
+from medplug_autoencoder.surroundings import Surroundings
 
 import medplug
 from medplug import golden, model_folder
@@ -180,3 +181,57 @@ def test_a_folder_of_the_network_without_a_discriminator_is_refused(model):
 def test_options_that_cannot_be_are_refused(data, tmp_path):
     with pytest.raises(CallError, match="autoencoder has no option 'widht'"):
         train("autoencoder", data, tmp_path / "m", normal="0", options={"widht": 4}, device="cpu")
+
+
+def learned_surroundings(images, dims=2):
+    surroundings = Surroundings(dims)
+    surroundings.learn(images.split(16))
+    return surroundings
+
+
+def fields(count, generator, dims=2):
+    """Smooth noise, of which a part says what lies beside it."""
+    return torch.sigmoid(8 * blur(torch.randn(count, 1, *[28] * dims, generator=generator), 3.0))
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_what_surroundings_let_expect_is_the_conditional_mean_of_a_gaussian(dims):
+    generator = torch.Generator().manual_seed(0)
+    images = fields(60, generator, dims)
+    surroundings = learned_surroundings(images, dims)
+    rows = surroundings._alike(images).double()
+    patches = list(surroundings._patches())
+    patch = patches[len(patches) // 3]
+    rest = torch.tensor([point for point in range(rows.shape[1]) if point not in set(patch.tolist())])
+    covariance = rows.T.cov(correction=0)
+    covariance += 0.3 * covariance.diagonal().mean() * torch.eye(len(covariance))
+
+    off = rows - rows.mean(0)
+    from_rest = torch.linalg.solve(covariance[rest][:, rest], covariance[rest][:, patch])
+    left = covariance[patch][:, patch] - covariance[patch][:, rest] @ from_rest
+    expected = (off[:, patch] - off[:, rest] @ from_rest).mean(1) / left.mean().sqrt()
+
+    found = (rows - surroundings.mean) @ surroundings.readings[len(patches) // 3].double()
+    assert found.numpy() == pytest.approx(expected.numpy(), abs=1e-3)
+    assert len(patches) == {2: 100, 3: 216}[dims]
+
+
+def test_an_opacity_is_unexpected_and_another_exposure_is_not():
+    generator = np.random.default_rng(0)
+    pictures = [chest(generator) for _ in range(200)]
+    sick = [opaque(one, generator.uniform(8, 16), generator.choice([6, 17])) for one in pictures[150:]]
+    known, normal, sick = (torch.tensor(np.array(one))[:, None] for one in (pictures[:150], pictures[150:], sick))
+    surroundings = learned_surroundings(known)
+
+    plain, raised, dimmed = (surroundings(one) for one in (normal, sick, 0.8 * normal + 0.1))
+
+    assert (raised > plain.max()).float().mean() > 0.9
+    assert (raised - plain).median() > 20 * (dimmed - plain).abs().median()
+
+
+def test_surroundings_of_nothing_of_one_image_and_of_one_grey_expect_nothing_odd():
+    images = fields(4, torch.Generator().manual_seed(0))
+
+    assert (Surroundings(2)(images) == 0).all()
+    assert (learned_surroundings(images[:1])(images) == 0).all()
+    assert learned_surroundings(torch.full((20, 1, 28, 28), 0.5))(images).isfinite().all()

@@ -35,7 +35,7 @@ class Autoencoder(medplug.Trainable):
     """Rebuilds an image through a narrow code; what it cannot rebuild is unusual."""
 
     name: ClassVar[str] = "autoencoder"
-    version: ClassVar[str] = "2.0"
+    version: ClassVar[str] = "2.1"
     task: ClassVar[medplug.Task] = medplug.Task.ANOMALY
     Options: ClassVar[type[medplug.ModelOptions]] = AutoencoderOptions
     options: AutoencoderOptions
@@ -149,10 +149,11 @@ class Autoencoder(medplug.Trainable):
     def after_training(
         self, network: nn.Module, train: Iterable[medplug.Batch], validation: Iterable[medplug.Batch]
     ) -> None:
-        """Measure the evidence in rows that it did not learn."""
+        """Learn what surroundings let expect, then measure all evidence in rows that were not learned."""
         import torch
 
         detector = cast("Detector", network)
+        detector.surroundings.learn(batch.image for batch in train)
         evidence = [detector(batch.image).each for batch in validation]
         if not evidence:  # no validation rows: those it learned look a little more normal than they should
             evidence = [detector(batch.image).each for batch in train]

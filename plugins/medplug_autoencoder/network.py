@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from .normals import Normals
 from .similarity import INTERPOLATION, dissimilarity
+from .surroundings import Surroundings
 
-_WEIGHTS = (1 / 3, 2 / 3)  # of the evidence in `Evidence.each`: the second tells more, both together tell most
 _CONVOLUTION: dict[int, type[nn.Conv2d] | type[nn.Conv3d]] = {2: nn.Conv2d, 3: nn.Conv3d}
 _NORM: dict[int, type[nn.BatchNorm2d] | type[nn.BatchNorm3d]] = {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}
 
@@ -153,11 +153,11 @@ class Evidence(NamedTuple):
     """[N, 1, (D,) H, W], 0 to 1: how badly the surroundings of each pixel were rebuilt."""
     seen: Seen
     each: Tensor
-    """[N, 2], raw: mean of `unlike`, logit of a lesion."""
+    """[N, 3], raw: mean of `unlike`, logit of a lesion, how much brighter than its surroundings let expect."""
 
 
 class Detector(nn.Module):
-    """An autoencoder, a discriminator of lesions, and what both make of normal images."""
+    """An autoencoder, a discriminator of lesions, what surroundings let expect, and what is normal of all three."""
 
     def __init__(self, *, size: int, dims: int, width: int, latent: int, sigma: float) -> None:
         super().__init__()
@@ -165,11 +165,13 @@ class Detector(nn.Module):
         self.sigma = sigma
         self.autoencoder = Autoencoder(1, levels=levels, dims=dims, width=width, latent=latent)
         self.discriminator = Discriminator(1, levels=max(levels - 1, 1), dims=dims, width=width + width // 2)
-        self.normals = Normals(_WEIGHTS)
+        self.surroundings = Surroundings(dims)
+        self.normals = Normals(3)
 
     def forward(self, image: Tensor) -> Evidence:
         """Weigh images [N, 1, (D,) H, W] in 0 to 1."""
         made = self.autoencoder(image)
         seen = self.discriminator(image)
         unlike = dissimilarity(made, image, sigma=self.sigma)
-        return Evidence(made, unlike, seen, torch.stack([unlike.flatten(1).mean(1), seen.lesion.float()], 1))
+        each = [unlike.flatten(1).mean(1), seen.lesion.float(), self.surroundings(image)]
+        return Evidence(made, unlike, seen, torch.stack(each, 1))

@@ -4,8 +4,11 @@ The slope b is that of a logistic regression of the truth on the log-odds that w
 is right, below 1 the probabilities are too extreme, above 1 too timid. The intercept is a with b = 1: 0 is right, above
 0 the probabilities are too low on the whole (Van Calster et al. 2016, "weak calibration").
 
-Intervals are the estimates -+ 1.96 standard errors of a sandwich whose meat is summed by patient (Liang and Zeger
+Their intervals are the estimates -+ 1.96 standard errors of a sandwich whose meat is summed by patient (Liang and Zeger
 1986), which also holds where the logistic curve does not.
+
+Beside them stands what the expected calibration error would be by chance, were every probability right: of few rows it
+is far from 0.
 """
 
 from __future__ import annotations
@@ -17,24 +20,35 @@ from numpy.typing import NDArray
 
 from .bootstrap import Estimate
 from .questions import Question
-from .scores import NORMAL_95, Floats, Truths
+from .scores import BINS, NORMAL_95, Floats, Truths, bin_of
 from .tally import SMALL, Key
 
 SLOPE, INTERCEPT = "calibration slope", "calibration intercept"
+BY_CHANCE = "ECE if calibrated"
 
+_DRAWS = 500  # of the truth, from which the calibration error by chance is taken
 _SURE = 2.0**-24  # the nearest to 1 that a probability of 32 bits comes: nearer to 0 or 1 nothing is told apart
 _ROUNDS = 50
 _CLOSE = 1e-10
 _FARTHEST = 4.0  # that any row's log-odds move in a round: far out the curve is flat, and Newton's steps are leaps
 
 
-def calibration(asked: Sequence[Question], intervals: bool) -> dict[Key, Estimate]:
+def calibration(
+    asked: Sequence[Question], intervals: bool, exclusive: bool = False, seed: int = 0
+) -> dict[Key, Estimate]:
     """Return slope and intercept of each label's probabilities; none with fewer than ten rows of either kind.
 
     There is no slope where the scores part the rows without an overlap, for it would be infinite, or are all the same.
+    The calibration error by chance is that of each label, or of `exclusive` ones together, like the error itself: of
+    the probability of the answer.
     """
     found: dict[Key, Estimate] = {}
+    if exclusive and asked:
+        surest = np.max([question.scores for question in asked], axis=0)
+        found[BY_CHANCE, None] = error_by_chance(surest, intervals, seed)
     for question in asked:
+        if not exclusive:
+            found[BY_CHANCE, question.label] = error_by_chance(question.scores, intervals, seed)
         positive, clusters = question.positive, question.clusters
         if min(positive.sum(), (~positive).sum()) < SMALL:
             continue
@@ -46,6 +60,23 @@ def calibration(asked: Sequence[Question], intervals: bool) -> dict[Key, Estimat
         place, error = logistic(np.ones((len(stated), 1)), positive, stated, clusters)
         found[INTERCEPT, question.label] = _estimate(place[0], error[0], intervals)
     return found
+
+
+def error_by_chance(stated: Floats, interval: bool, seed: int) -> Estimate:
+    """Return the mean calibration error of probabilities `stated` [N] that are right, where chance alone decides.
+
+    The interval is what 95 % of draws of the truth have.
+    """
+    draws = np.random.default_rng(seed)
+    place = bin_of(stated)
+    errors = np.empty(_DRAWS)
+    for draw in range(_DRAWS):
+        right = draws.random(len(stated)) < stated
+        errors[draw] = np.abs(np.bincount(place, right - stated, BINS)).sum() / max(len(stated), 1)
+    if not interval:
+        return Estimate(float(errors.mean()), None, None)
+    low, high = np.quantile(errors, (0.025, 0.975))
+    return Estimate(float(errors.mean()), float(low), float(high))
 
 
 def log_odds(probabilities: Floats) -> Floats:

@@ -95,7 +95,7 @@ def evaluate(
     loaded = session.loaded
     asked = questions(loaded.model.task, loaded.labels, answered, rows, normal_of(loaded))
     if loaded.model.task is Task.CLASSIFICATION:
-        found |= calibration(asked, intervals=resamples > 0)
+        found |= calibration(asked, resamples > 0, loaded.labels.exclusive, seed)
     drifts, predictive = drift(loaded, asked, cluster, prevalence or {}, resamples, seed)
     figures = tuple(
         Figure(name=name, label=label, value=one.value, low=one.low, high=one.high)

@@ -46,10 +46,15 @@ def area(scores: Floats, positive: Truths, weights: Floats) -> Floats:
     return ratio(won, above.sum(axis=1) * below.sum(axis=1))
 
 
-def calibration_error(stated: Floats, right: Truths, weights: Floats, bins: int = BINS) -> Floats:
+def bin_of(stated: Floats) -> NDArray[np.int64]:
+    """Return into which of `BINS` equal bins of 0 to 1 each probability [N] falls."""
+    place: NDArray[np.int64] = np.minimum((stated * BINS).astype(np.int64), BINS - 1)
+    return place
+
+
+def calibration_error(stated: Floats, right: Truths, weights: Floats) -> Floats:
     """Return the expected calibration error of probabilities `stated` [N]: over equal bins, |observed - stated|."""
-    place = np.minimum((stated * bins).astype(np.int64), bins - 1)
-    member = np.eye(bins)[place]
+    member = np.eye(BINS)[bin_of(stated)]
     gaps = np.abs(weights @ (member * (right - stated)[:, None]))
     return ratio(gaps.sum(axis=1), weights.sum(axis=1))
 

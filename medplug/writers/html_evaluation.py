@@ -30,7 +30,8 @@ _OPEN = (
 
 _CALIBRATION = (
     " Calibration slope below 1: the probabilities are too extreme; above 1: too timid. Calibration intercept above "
-    "0: they are too low on the whole; below 0: too high. Their intervals are of standard errors by patient."
+    "0: they are too low on the whole; below 0: too high. Their intervals are of standard errors by patient. ECE if "
+    "calibrated: what chance alone makes of so many rows, in 95 % of draws; an ECE above that says that they are wrong."
 )
 
 

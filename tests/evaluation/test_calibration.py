@@ -5,7 +5,8 @@ import pytest
 from scipy.optimize import minimize
 from told import classified
 
-from medplug.evaluation.calibration import INTERCEPT, SLOPE, calibration, log_odds, logistic
+from medplug.evaluation import scores
+from medplug.evaluation.calibration import BY_CHANCE, INTERCEPT, SLOPE, calibration, error_by_chance, log_odds, logistic
 from medplug.evaluation.questions import Question
 
 
@@ -81,9 +82,9 @@ def test_there_is_no_slope_of_rows_that_are_parted_and_nothing_of_few():
     few = asked(np.linspace(0.1, 0.9, 40), np.arange(40) % 10 == 0)
 
     for question in (parted, same):
-        assert set(calibration([question], True)) == {(INTERCEPT, "ill")}
+        assert set(calibration([question], True)) == {(BY_CHANCE, "ill"), (INTERCEPT, "ill")}
         assert calibration([question], True)[INTERCEPT, "ill"].value == pytest.approx(0, abs=1e-6)
-    assert calibration([few], True) == {}
+    assert set(calibration([few], True)) == {(BY_CHANCE, "ill")}
 
 
 def test_probabilities_of_0_and_1_and_one_patient_alone_do_no_harm():
@@ -103,6 +104,45 @@ def test_an_offset_that_is_far_off_is_still_climbed():
     place, _ = logistic(np.ones((100, 1)), positive, np.full(100, -16.0), np.arange(100))
 
     assert place[0] == pytest.approx(16 + np.log(99))
+
+
+def test_probabilities_that_are_right_have_the_calibration_error_that_they_have_by_chance():
+    generator = np.random.default_rng(5)
+    found = []
+    for _ in range(200):
+        stated = generator.beta(2, 1, 150)
+        by_chance = error_by_chance(stated, True, seed=1)
+        [error] = scores.calibration_error(stated, generator.random(150) < stated, np.ones((1, 150)))
+        found.append((error, by_chance.value, by_chance.low <= error <= by_chance.high))
+    errors, expected, held = np.array(found).T
+
+    assert errors.mean() == pytest.approx(expected.mean(), rel=0.05)
+    assert 0.9 < held.mean() < 0.99
+
+
+def test_the_calibration_error_by_chance_falls_with_the_rows_and_a_wrong_probability_exceeds_it():
+    stated = np.random.default_rng(6).beta(2, 1, 20_000)
+
+    few, many = (error_by_chance(stated[:count], True, seed=0) for count in (100, 20_000))
+    [wrong] = scores.calibration_error(
+        stated, np.random.default_rng(7).random(20_000) < stated**2, np.ones((1, 20_000))
+    )
+
+    assert few.value > 5 * many.value
+    assert wrong > many.high
+    assert error_by_chance(stated, False, seed=0).low is None
+
+
+def test_of_exclusive_labels_the_error_by_chance_is_that_of_the_answer():
+    stated = np.random.default_rng(8).dirichlet([2, 1, 1], 60)
+    truth = stated.argmax(axis=1)
+    questions = [asked(stated[:, one], truth == one) for one in range(3)]
+
+    together, each = calibration(questions, True, exclusive=True), calibration(questions, True)
+
+    assert together[BY_CHANCE, None] == error_by_chance(stated.max(axis=1), True, seed=0)
+    assert (BY_CHANCE, "ill") not in together
+    assert (BY_CHANCE, None) not in each
 
 
 def test_an_evaluation_has_both_with_intervals_for_each_label():

@@ -28,6 +28,8 @@ COLUMNS = ("file", "label", "mask", "patient", "split")
 _DEPTH = 2**16 - 1  # of the pictures that are written
 _SMALLEST = 16  # pixels along the shortest side, below which a lesion is no disc
 _TINT = 0.05  # how far channels may differ, of their range, in an image that is grey all the same
+_SHOWN = 0.5  # the part of the faintest contrast that must be left of a lesion in the image's range
+_VISIBLE = 1 / 255  # of the range from black to white
 _LEAST = 2  # images of each split, so that both labels are there
 
 
@@ -56,23 +58,31 @@ def plant_images(
     """
     if size is not None and size < _SMALLEST:
         raise CallError(f"images of {size} pixels: want at least {_SMALLEST}")
+    if count is not None and count < _LEAST:
+        raise CallError(f"{count} images: want at least {_LEAST} of each split")
     output = Path(output)
     refuse_full(output)
     generator = np.random.default_rng(seed)
     notes: list[str] = []
     ground = _ground(source, dict(select), patient, split, seed, notes)
+    names = [name for name in splits.SHARES if any(one.split == name for one in ground)]
     if count is not None and count < len(ground):
         ground = [ground[place] for place in sorted(generator.permutation(len(ground))[:count])]
-    few = {name: number for name, number in Counter(one.split for one in ground).items() if number < _LEAST}
-    if len(ground) < _LEAST or few:
-        found = ", ".join(f"{number} {name}" for name, number in few.items()) or str(len(ground))
+    many = Counter(one.split for one in ground)
+    if few := [name for name in names if many[name] < _LEAST]:
+        found = ", ".join(f"{many[name]} {name}" for name in few)
         raise CallError(f"images to plant into: {found}; want at least {_LEAST} of each split")
     diseased = _halves(ground, generator)
     with appearing(output) as folder:
-        written = _write(ground, diseased, folder, size, lesions, seed, notes, progress)
-        if not written:
-            raise CallError(f"none of {len(ground)} images can be planted into: {'; '.join(notes[:3])}")
-    names = [name for name in splits.SHARES if any(one.split == name for one in written)]
+        told = len(notes)
+        made = _write(ground, diseased, folder, size, lesions, seed, notes, progress)
+        for name in names:
+            labels = Counter(ill for one, ill in made if one.split == name)
+            if len(labels) < len(LABELS):
+                have = " and ".join(f"{labels[ill]} {LABELS[ill]}" for ill in (False, True))
+                why = "; ".join(notes[told : told + 3])
+                raise CallError(f"of {many[name]} {name} images {have} can be made; want some of both: {why}")
+    written = [one for one, _ in made]
     return Planted(
         manifest=output / "manifest.csv",
         images={name: sum(one.split == name for one in written) for name in names},
@@ -163,10 +173,11 @@ def _write(
     seed: int,
     notes: list[str],
     progress: Progress | None,
-) -> list[_Ground]:
+) -> list[tuple[_Ground, bool]]:
+    """Write the images; return those that could be planted into, and whether each has a lesion."""
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
-    written: list[_Ground] = []
+    written: list[tuple[_Ground, bool]] = []
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, COLUMNS)
         table.writeheader()
@@ -174,16 +185,21 @@ def _write(
             name = f"{index:05}.png"
             try:
                 shown = _displayed(one.case, size)
+                # Each image has draws of its own, whatever became of those before it. One that shows no
+                # lesion is left out even where it is to have none: what an image is like must not tell its label.
+                planted, mask = _planted(
+                    shown, np.random.default_rng([seed, index]), lesions, one.case.reference.source
+                )
             except (SourceError, PreprocessingError) as error:
                 notes.append(str(error))
                 continue
-            if ill:  # each image has draws of its own, whatever became of those before it
-                shown, mask = _planted(shown, np.random.default_rng([seed, index]), lesions)
+            if ill:
+                shown = planted
                 _save(folder / "masks" / name, mask.astype(np.uint8))
             _save(folder / "images" / name, np.rint(np.clip(shown, 0, 1) * _DEPTH).astype(np.uint16))
             mask_file = f"masks/{name}" if ill else ""
             table.writerow(dict(zip(COLUMNS, (f"images/{name}", LABELS[ill], mask_file, one.patient, one.split))))
-            written.append(one)
+            written.append((one, ill))
             if progress is not None:
                 progress(index + 1, len(ground))
     return written
@@ -212,12 +228,19 @@ def _displayed(case: Case, size: int | None) -> NDArray[np.float32]:
 
 
 def _planted(
-    shown: NDArray[np.float32], generator: np.random.Generator, lesions: Lesions
+    shown: NDArray[np.float32], generator: np.random.Generator, lesions: Lesions, name: str
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """An image with a lesion, and its mask. Raises `SourceError` where the lesion does not show."""
     low, high = np.percentile(shown, [5, 95])
     scale = max(float(high - low), 1e-6)
     made, mask = plant((shown - low) / scale, generator, lesions, body(shown))
-    return made * scale + low, mask
+    planted = np.clip(made * scale + low, 0, 1)
+    faintest, plainest = lesions.contrast
+    least = 0.0 if faintest <= 0 <= plainest else min(abs(faintest), abs(plainest))
+    wanted = max(_SHOWN * least * scale, _VISIBLE) if least else 0.0
+    if np.abs(planted - shown).max(where=mask, initial=0) < wanted:
+        raise SourceError("values", f"{name}: shows no lesion: it is nearly even, or as bright or dark as can be")
+    return planted, mask
 
 
 def _save(path: Path, pixels: NDArray[Any]) -> None:

@@ -54,7 +54,8 @@ def plant_images(
 
     An image is written as it is displayed, as 16-bit PNG on its own grid, or with a longest side of `size` pixels.
     `lesions` are on the scale of the image's own 5th to 95th percentile. Patients are numbered: the manifest names
-    none. The same seed makes the same bytes. The folder appears whole or not. Raises `CallError`.
+    none. The same seed makes the same bytes. The folder appears whole or not. Raises `CallError`, and `TrainingError`
+    for a patient in two splits.
     """
     if size is not None and size < _SMALLEST:
         raise CallError(f"images of {size} pixels: want at least {_SMALLEST}")

@@ -1,6 +1,7 @@
 """Labelled 2-D images: a lesion in half of those chosen, nothing else changed, and patients in one split each."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +225,7 @@ def test_a_model_is_trained_and_explained_on_them_by_the_commands(table, tmp_pat
 
     planted = run("plant", table, "--dims", 2, *columns, "-o", tmp_path / "set")
     wrong = run("plant", table, "--patient", "who", "-o", tmp_path / "other")
+    twice = run("plant", table, "--dims", 2, *columns, "--select", "finding=pneumonia", "-o", tmp_path / "other")
     medplug.train(
         "cnn",
         data=tmp_path / "set" / "manifest.csv",
@@ -240,5 +242,10 @@ def test_a_model_is_trained_and_explained_on_them_by_the_commands(table, tmp_pat
     assert "12 train from 6 patients, 4 val from 2 patients, 4 test from 2 patients" in planted[1]
     assert wrong[0] == 2
     assert "--patient is for images: add --dims 2" in wrong[1]
+    assert twice[0] == 2
+    assert "a column is named twice" in twice[1]
     assert measured[0] == 0
     assert "4 test rows, 2 patients (patient), 0 refused" in measured[1]
+    assert re.search(
+        "explanations by grad-cam: [0-2] of 2 planted lesions moved", measured[1]
+    )  # into those without one

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -111,8 +112,8 @@ def check_explanations(
     """
     shuffled = shuffled_session(session, seed)
     order = np.random.default_rng(seed).permutation(len(rows))
-    free = [row for row in order.tolist() if not _shows_a_finding(rows.cases[row])]
-    chosen = (free or order.tolist())[:count]
+    free = islice((row for row in order.tolist() if not _shows_a_finding(rows.cases[row])), count)  # masks are files
+    chosen = list(free) or order.tolist()[:count]
     found: list[Example] = []
     places: list[int] = []
     for done, row in enumerate(chosen, start=1):

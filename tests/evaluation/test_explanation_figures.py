@@ -81,6 +81,20 @@ def test_nothing_is_planted_into_rows_that_show_a_finding_already():
     assert all_of_them.explained.rows == 16
 
 
+def test_masks_of_no_more_rows_are_read_than_are_asked():
+    rows, read = plain_rows(Blobs), set()
+
+    def watched(case: Case) -> Case:
+        mask = from_array(np.zeros(SHAPES[Blobs], np.uint8)).image
+        return replace(case, mask=replace(mask, read=lambda: read.add(case.reference) or mask.read()))
+
+    check_explanations(
+        Session(Blobs(), device="cpu"), replace(rows, cases=tuple(map(watched, rows.cases))), 3, resamples=0
+    )
+
+    assert len(read) == 3 < len(rows)
+
+
 def with_mask(case: Case, mask: np.ndarray) -> Case:
     return replace(case, mask=from_array(mask).image)
 

@@ -65,7 +65,7 @@ def plant_images(
     refuse_full(output)
     generator = np.random.default_rng(seed)
     notes: list[str] = []
-    ground = _ground(source, dict(select), patient, split, seed, notes)
+    ground = _ground(source, dict(select), patient, split, size, seed, notes)
     names = [name for name in splits.SHARES if any(one.split == name for one in ground)]
     if count is not None and count < len(ground):
         ground = [ground[place] for place in sorted(generator.permutation(len(ground))[:count])]
@@ -106,6 +106,7 @@ def _ground(
     select: dict[str, str],
     patient: str | None,
     split: str | None,
+    size: int | None,
     seed: int,
     notes: list[str],
 ) -> list[_Ground]:
@@ -124,7 +125,7 @@ def _ground(
         held.update(found.row[column].strip() for column in select)
         if any(found.row[column].strip() != value for column, value in select.items()):
             continue
-        why = _unfit(found.image)
+        why = _unfit(found.image, size)
         if why is None:
             cases.append(found)
         else:
@@ -147,13 +148,20 @@ def _ground(
     return [_Ground(case, str(one), numbers[name]) for case, one, name in zip(cases, made, patients)]
 
 
-def _unfit(image: Image) -> str | None:
+def _unfit(image: Image, size: int | None) -> str | None:
     """Why a lesion cannot be planted into an image, as far as its header says."""
     if len(image.shape) != 2:
         return f"has {len(image.shape)} dimensions; images have 2: volumes take `plant_set`, --dims 3"
-    if min(image.shape) < _SMALLEST:
-        return f"is {image.shape[0]} x {image.shape[1]} pixels, and a lesion needs {_SMALLEST}"
+    rows, columns = _sides(image, size)
+    if min(rows, columns) < _SMALLEST:
+        scaled = "" if size is None else f" when its longest side has {size}"
+        return f"is {rows} x {columns} pixels{scaled}, and a lesion needs {_SMALLEST}"
     return None if image.channels in (1, 3) else f"has {image.channels} channels, and lesions are grey"
+
+
+def _sides(image: Image, size: int | None) -> tuple[int, ...]:
+    """Rows and columns of what is written: the image's own, or scaled to a longest side of `size`."""
+    return image.shape if size is None else tuple(round(side * size / max(image.shape)) for side in image.shape)
 
 
 def _halves(ground: list[_Ground], generator: np.random.Generator) -> NDArray[np.bool_]:
@@ -214,13 +222,10 @@ def _displayed(case: Case, size: int | None) -> NDArray[np.float32]:
         spread = float(np.percentile(stored.max(axis=0) - stored.min(axis=0), 99))
         if spread > _TINT * float(np.iinfo(image.dtype).max if image.dtype.kind in "iu" else stored.max()):
             raise SourceError("channels", f"{name}: is in colour, and lesions are grey")
-    shape = image.shape
-    scale = 1.0 if size is None else size / max(shape)
-    resize = () if size is None else (Resize(tuple(max(1, round(side * scale)) for side in shape)),)
     seen = Preprocessing(
         values=Display(fallback=Percentiles(0.5, 99.5)),
         channels="grey" if image.channels == 3 else "stored",
-        geometry=resize,
+        geometry=() if size is None else (Resize(_sides(image, size)),),
     )
     shown: NDArray[np.float32] = Pipeline(seen).prepare(case).arrays["image"][0]
     if shown.max() - shown.min() <= 0:

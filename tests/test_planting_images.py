@@ -137,6 +137,8 @@ def test_what_cannot_be_planted_into_is_told_and_nothing_is_left_behind(table, t
             Picture.fromarray(picture).save(folder / f"{number}.png")
     with pytest.raises(CallError, match=r"no image to plant into; .*is 12 x 64 pixels, and a lesion needs 16"):
         plant_images(small, tmp_path / "set")
+    with pytest.raises(CallError, match="is 15 x 20 pixels when its longest side has 20, and a lesion needs 16"):
+        plant_images(table, tmp_path / "set", size=20)
     with pytest.raises(CallError, match=r"of 14 train images 0 clear and 0 lesion can be made; .*0\.png: is in colour"):
         plant_images(colour, tmp_path / "set")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["colour", "small"]

@@ -19,6 +19,7 @@ from medplug.evaluation.explanation_figures import (
     rank_correlation,
     shuffled_weights,
 )
+from medplug.evaluation.perturbed import score_maps
 from medplug.lesions import Lesions
 from medplug.sources import from_array
 from medplug.writers.html_explained import explained_section
@@ -81,16 +82,16 @@ def test_nothing_is_planted_into_rows_that_show_a_finding_already():
     assert all_of_them.explained.rows == 16
 
 
-def test_masks_of_no_more_rows_are_read_than_are_asked():
-    rows, read = plain_rows(Blobs), set()
+def test_the_masks_of_the_rows_that_are_asked_are_read_once_and_no_others():
+    rows, read = plain_rows(Blobs), []
 
     def watched(case: Case) -> Case:
         mask = from_array(np.zeros(SHAPES[Blobs], np.uint8)).image
-        return replace(case, mask=replace(mask, read=lambda: read.add(case.reference) or mask.read()))
+        return replace(case, mask=replace(mask, read=lambda: read.append(case) or mask.read()))
 
-    check_explanations(
-        Session(Blobs(), device="cpu"), replace(rows, cases=tuple(map(watched, rows.cases))), 3, resamples=0
-    )
+    session, watched_rows = Session(Blobs(), device="cpu"), replace(rows, cases=tuple(map(watched, rows.cases)))
+    check_explanations(session, watched_rows, 3, resamples=0)
+    score_maps(session, watched_rows, 1, resamples=0)
 
     assert len(read) == 3 < len(rows)
 

@@ -78,7 +78,8 @@ def plant_set(
     refuse_full(output)
     found, notes = _series(source, size, spacing, tilt)
     if not found:
-        why = "; ".join(notes) or "the source is empty"
+        more = (f"and {len(notes) - 3} more",) if len(notes) > 3 else ()
+        why = "; ".join((*notes[:3], *more)) or "the source is empty"
         raise CallError(f"there is no series to cut volumes out of: {why}; images take --dims 2 (`plant_images`)")
     generator = np.random.default_rng(seed)
     blocks: dict[str, list[_Block]] = {split: [] for split in SPLITS}

@@ -28,6 +28,8 @@ COLUMNS = ("file", "label", "mask", "patient", "split")
 _DEPTH = 2**16 - 1  # of the pictures that are written
 _SMALLEST = 16  # pixels along the shortest side, below which a lesion is no disc
 _TINT = 0.05  # how far channels may differ, of their range, in an image that is grey all the same
+_SHOWN = 0.5  # the part of the faintest contrast that must be left of a lesion in the image's range
+_VISIBLE = 1 / 255  # of the range from black to white
 _LEAST = 2  # images of each split, so that both labels are there
 
 
@@ -52,27 +54,36 @@ def plant_images(
 
     An image is written as it is displayed, as 16-bit PNG on its own grid, or with a longest side of `size` pixels.
     `lesions` are on the scale of the image's own 5th to 95th percentile. Patients are numbered: the manifest names
-    none. The same seed makes the same bytes. The folder appears whole or not. Raises `CallError`.
+    none. The same seed makes the same bytes. The folder appears whole or not. Raises `CallError`, and `TrainingError`
+    for a patient in two splits.
     """
     if size is not None and size < _SMALLEST:
         raise CallError(f"images of {size} pixels: want at least {_SMALLEST}")
+    if count is not None and count < _LEAST:
+        raise CallError(f"{count} images: want at least {_LEAST} of each split")
     output = Path(output)
     refuse_full(output)
     generator = np.random.default_rng(seed)
     notes: list[str] = []
-    ground = _ground(source, dict(select), patient, split, seed, notes)
+    ground = _ground(source, dict(select), patient, split, size, seed, notes)
+    names = [name for name in splits.SHARES if any(one.split == name for one in ground)]
     if count is not None and count < len(ground):
         ground = [ground[place] for place in sorted(generator.permutation(len(ground))[:count])]
-    few = {name: number for name, number in Counter(one.split for one in ground).items() if number < _LEAST}
-    if len(ground) < _LEAST or few:
-        found = ", ".join(f"{number} {name}" for name, number in few.items()) or str(len(ground))
+    many = Counter(one.split for one in ground)
+    if few := [name for name in names if many[name] < _LEAST]:
+        found = ", ".join(f"{many[name]} {name}" for name in few)
         raise CallError(f"images to plant into: {found}; want at least {_LEAST} of each split")
     diseased = _halves(ground, generator)
     with appearing(output) as folder:
-        written = _write(ground, diseased, folder, size, lesions, seed, notes, progress)
-        if not written:
-            raise CallError(f"none of {len(ground)} images can be planted into: {'; '.join(notes[:3])}")
-    names = [name for name in splits.SHARES if any(one.split == name for one in written)]
+        told = len(notes)
+        made = _write(ground, diseased, folder, size, lesions, seed, notes, progress)
+        for name in names:
+            labels = Counter(ill for one, ill in made if one.split == name)
+            if len(labels) < len(LABELS):
+                have = " and ".join(f"{labels[ill]} {LABELS[ill]}" for ill in (False, True))
+                why = "; ".join(notes[told : told + 3])
+                raise CallError(f"of {many[name]} {name} images {have} can be made; want some of both: {why}")
+    written = [one for one, _ in made]
     return Planted(
         manifest=output / "manifest.csv",
         images={name: sum(one.split == name for one in written) for name in names},
@@ -95,6 +106,7 @@ def _ground(
     select: dict[str, str],
     patient: str | None,
     split: str | None,
+    size: int | None,
     seed: int,
     notes: list[str],
 ) -> list[_Ground]:
@@ -113,7 +125,7 @@ def _ground(
         held.update(found.row[column].strip() for column in select)
         if any(found.row[column].strip() != value for column, value in select.items()):
             continue
-        why = _unfit(found.image)
+        why = _unfit(found.image, size)
         if why is None:
             cases.append(found)
         else:
@@ -136,13 +148,20 @@ def _ground(
     return [_Ground(case, str(one), numbers[name]) for case, one, name in zip(cases, made, patients)]
 
 
-def _unfit(image: Image) -> str | None:
+def _unfit(image: Image, size: int | None) -> str | None:
     """Why a lesion cannot be planted into an image, as far as its header says."""
     if len(image.shape) != 2:
         return f"has {len(image.shape)} dimensions; images have 2: volumes take `plant_set`, --dims 3"
-    if min(image.shape) < _SMALLEST:
-        return f"is {image.shape[0]} x {image.shape[1]} pixels, and a lesion needs {_SMALLEST}"
+    rows, columns = _sides(image, size)
+    if min(rows, columns) < _SMALLEST:
+        scaled = "" if size is None else f" when its longest side has {size}"
+        return f"is {rows} x {columns} pixels{scaled}, and a lesion needs {_SMALLEST}"
     return None if image.channels in (1, 3) else f"has {image.channels} channels, and lesions are grey"
+
+
+def _sides(image: Image, size: int | None) -> tuple[int, ...]:
+    """Rows and columns of what is written: the image's own, or scaled to a longest side of `size`."""
+    return image.shape if size is None else tuple(round(side * size / max(image.shape)) for side in image.shape)
 
 
 def _halves(ground: list[_Ground], generator: np.random.Generator) -> NDArray[np.bool_]:
@@ -163,10 +182,11 @@ def _write(
     seed: int,
     notes: list[str],
     progress: Progress | None,
-) -> list[_Ground]:
+) -> list[tuple[_Ground, bool]]:
+    """Write the images; return those that could be planted into, and whether each has a lesion."""
     (folder / "images").mkdir(parents=True)
     (folder / "masks").mkdir()
-    written: list[_Ground] = []
+    written: list[tuple[_Ground, bool]] = []
     with (folder / "manifest.csv").open("w", newline="", encoding="utf-8") as stream:
         table = csv.DictWriter(stream, COLUMNS)
         table.writeheader()
@@ -174,16 +194,21 @@ def _write(
             name = f"{index:05}.png"
             try:
                 shown = _displayed(one.case, size)
+                # Each image has draws of its own, whatever became of those before it. One that shows no
+                # lesion is left out even where it is to have none: what an image is like must not tell its label.
+                planted, mask = _planted(
+                    shown, np.random.default_rng([seed, index]), lesions, one.case.reference.source
+                )
             except (SourceError, PreprocessingError) as error:
                 notes.append(str(error))
                 continue
-            if ill:  # each image has draws of its own, whatever became of those before it
-                shown, mask = _planted(shown, np.random.default_rng([seed, index]), lesions)
+            if ill:
+                shown = planted
                 _save(folder / "masks" / name, mask.astype(np.uint8))
             _save(folder / "images" / name, np.rint(np.clip(shown, 0, 1) * _DEPTH).astype(np.uint16))
             mask_file = f"masks/{name}" if ill else ""
             table.writerow(dict(zip(COLUMNS, (f"images/{name}", LABELS[ill], mask_file, one.patient, one.split))))
-            written.append(one)
+            written.append((one, ill))
             if progress is not None:
                 progress(index + 1, len(ground))
     return written
@@ -197,13 +222,10 @@ def _displayed(case: Case, size: int | None) -> NDArray[np.float32]:
         spread = float(np.percentile(stored.max(axis=0) - stored.min(axis=0), 99))
         if spread > _TINT * float(np.iinfo(image.dtype).max if image.dtype.kind in "iu" else stored.max()):
             raise SourceError("channels", f"{name}: is in colour, and lesions are grey")
-    shape = image.shape
-    scale = 1.0 if size is None else size / max(shape)
-    resize = () if size is None else (Resize(tuple(max(1, round(side * scale)) for side in shape)),)
     seen = Preprocessing(
         values=Display(fallback=Percentiles(0.5, 99.5)),
         channels="grey" if image.channels == 3 else "stored",
-        geometry=resize,
+        geometry=() if size is None else (Resize(_sides(image, size)),),
     )
     shown: NDArray[np.float32] = Pipeline(seen).prepare(case).arrays["image"][0]
     if shown.max() - shown.min() <= 0:
@@ -212,12 +234,19 @@ def _displayed(case: Case, size: int | None) -> NDArray[np.float32]:
 
 
 def _planted(
-    shown: NDArray[np.float32], generator: np.random.Generator, lesions: Lesions
+    shown: NDArray[np.float32], generator: np.random.Generator, lesions: Lesions, name: str
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """An image with a lesion, and its mask. Raises `SourceError` where the lesion does not show."""
     low, high = np.percentile(shown, [5, 95])
     scale = max(float(high - low), 1e-6)
     made, mask = plant((shown - low) / scale, generator, lesions, body(shown))
-    return made * scale + low, mask
+    planted = np.clip(made * scale + low, 0, 1)
+    faintest, plainest = lesions.contrast
+    least = 0.0 if faintest <= 0 <= plainest else min(abs(faintest), abs(plainest))
+    wanted = max(_SHOWN * least * scale, _VISIBLE) if least else 0.0
+    if np.abs(planted - shown).max(where=mask, initial=0) < wanted:
+        raise SourceError("values", f"{name}: shows no lesion: it is nearly even, or as bright or dark as can be")
+    return planted, mask
 
 
 def _save(path: Path, pixels: NDArray[Any]) -> None:

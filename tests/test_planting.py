@@ -152,6 +152,10 @@ def test_what_cannot_be_made_is_said_and_nothing_is_left_behind(tmp_path):
     flat = from_array(np.zeros((40, 40), np.uint8))
     with pytest.raises(CallError, match=r"no series to cut volumes out of: .*is no grey volume with a spacing"):
         plant_set(flat, tmp_path / "set", count=12, size=10)
+    with pytest.raises(
+        CallError, match=r"cut volumes out of: (\S+ is no grey volume with a spacing; ){3}and 6 more; im"
+    ):
+        plant_set([from_array(np.zeros((40, 40), np.uint8), name="flat")] * 9, tmp_path / "set", count=12, size=10)
     small = from_array(a_series()[:, :20, :20], spacing=(1.0, 1.0, 1.0))
     with pytest.raises(CallError, match="no place for a val block of 18 voxels beside the others in 40 x 20 x 20"):
         plant_set(small, tmp_path / "set", count=12, size=18)

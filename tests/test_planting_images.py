@@ -1,6 +1,7 @@
 """Labelled 2-D images: a lesion in half of those chosen, nothing else changed, and patients in one split each."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -136,13 +137,59 @@ def test_what_cannot_be_planted_into_is_told_and_nothing_is_left_behind(table, t
             Picture.fromarray(picture).save(folder / f"{number}.png")
     with pytest.raises(CallError, match=r"no image to plant into; .*is 12 x 64 pixels, and a lesion needs 16"):
         plant_images(small, tmp_path / "set")
-    with pytest.raises(CallError, match=r"none of 20 images can be planted into: .*0\.png: is in colour"):
+    with pytest.raises(CallError, match="is 15 x 20 pixels when its longest side has 20, and a lesion needs 16"):
+        plant_images(table, tmp_path / "set", size=20)
+    with pytest.raises(CallError, match=r"of 14 train images 0 clear and 0 lesion can be made; .*0\.png: is in colour"):
         plant_images(colour, tmp_path / "set")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["colour", "small"]
 
 
 def in_colour(grey: np.ndarray) -> np.ndarray:
     return np.stack([grey, grey // 2, grey], axis=-1)
+
+
+@pytest.mark.parametrize(("count", "said"), [(-1, "-1 images:"), (1, "1 images:"), (5, "to plant into: 0 val;")])
+def test_a_count_that_leaves_a_split_without_images_is_refused(table, tmp_path, count, said):
+    with pytest.raises(CallError, match=f"{said} want at least 2 of each split"):
+        plant_images(table, tmp_path / "set", count=count, select={"finding": "none"}, split="part", seed=1)
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_split_of_which_nothing_is_left_is_no_set(tmp_path):
+    rows = []
+    for number, split in enumerate(SPLITS):
+        grey = a_picture(number)
+        Picture.fromarray(in_colour(grey) if split == "test" else grey).save(tmp_path / f"{number}.png")
+        rows.append({"file": f"{number}.png", "split": split})
+
+    with pytest.raises(CallError, match=r"of 4 test images 0 clear and 0 lesion can be made; .*16\.png: is in colour"):
+        plant_images(a_table(tmp_path, rows), tmp_path / "set")
+
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("spoilt", ["white", "even"])
+def test_an_image_that_would_show_no_lesion_is_left_out_whatever_label_it_was_to_have(tmp_path, spoilt):
+    for number in range(30):
+        picture = a_picture(number)
+        if number < 10:
+            picture = (
+                np.where(picture > 40, 255, 0).astype(np.uint8) if spoilt == "white" else np.eye(48, 64, dtype=np.uint8)
+            )
+        Picture.fromarray(picture).save(tmp_path / f"{number:02}.png")
+
+    planted = plant_images(tmp_path, tmp_path / "set")
+
+    left_out = {note.partition(":")[0][-6:-4] for note in planted.notes if "shows no lesion" in note}
+    assert left_out <= {f"{number:02}" for number in range(10)}
+    assert len(left_out) >= 8
+    for row in manifest(planted):
+        number = int(Path(row["file"]).stem)
+        change = np.abs(
+            pixels(planted, row["file"]) / 65535 - np.asarray(Picture.open(tmp_path / f"{number:02}.png")) / 255
+        )
+        assert (change.max() > 0.05) == (row["label"] == "lesion")
 
 
 def test_an_even_image_is_left_out_and_changes_nothing_of_the_others(tmp_path):
@@ -180,6 +227,7 @@ def test_a_model_is_trained_and_explained_on_them_by_the_commands(table, tmp_pat
 
     planted = run("plant", table, "--dims", 2, *columns, "-o", tmp_path / "set")
     wrong = run("plant", table, "--patient", "who", "-o", tmp_path / "other")
+    twice = run("plant", table, "--dims", 2, *columns, "--select", "finding=pneumonia", "-o", tmp_path / "other")
     medplug.train(
         "cnn",
         data=tmp_path / "set" / "manifest.csv",
@@ -196,5 +244,10 @@ def test_a_model_is_trained_and_explained_on_them_by_the_commands(table, tmp_pat
     assert "12 train from 6 patients, 4 val from 2 patients, 4 test from 2 patients" in planted[1]
     assert wrong[0] == 2
     assert "--patient is for images: add --dims 2" in wrong[1]
+    assert twice[0] == 2
+    assert "a column is named twice" in twice[1]
     assert measured[0] == 0
     assert "4 test rows, 2 patients (patient), 0 refused" in measured[1]
+    assert re.search(
+        "explanations by grad-cam: [0-2] of 2 planted lesions moved", measured[1]
+    )  # into those without one

@@ -70,7 +70,8 @@ from .operating_tables import print_operating
     is_flag=False,
     flag_value=24,
     metavar="[N]",
-    help="Plant lesions into N rows (24 where none is said) and check that the maps point at them.",
+    help="Plant lesions into N rows (24 where none is said) and check that the maps point at them; score maps by "
+    "deletion and insertion too.",
 )
 @click.option("--method", type=click.Choice(get_args(Method)), help="With --explain: how.  [default: grad-cam]")
 @data_options

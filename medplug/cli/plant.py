@@ -18,6 +18,14 @@ if TYPE_CHECKING:
 _VOLUMES, _IMAGES = ("spacing", "tilt"), ("select", "patient", "split")
 
 
+def _columns(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """Read "finding=none" as what a column must hold; a column has one value."""
+    found = settings(ctx, parameter, values)
+    if len(found) < len(values):
+        raise click.BadParameter(f"{', '.join(values)}: a column is named twice, and rows hold one value of it")
+    return found
+
+
 @click.command("plant")
 @click.argument("source", nargs=-1, required=True)
 @output_option(True, "The folder for what is made and manifest.csv.")
@@ -58,7 +66,7 @@ _VOLUMES, _IMAGES = ("spacing", "tilt"), ("select", "patient", "split")
 @click.option(
     "--select",
     multiple=True,
-    callback=settings,
+    callback=_columns,
     metavar="COLUMN=VALUE",
     help="Of images: plant into these rows of a CSV alone, those without a finding for instance; repeatable.",
 )

@@ -28,6 +28,7 @@ BY_CHANCE = "ECE if calibrated"
 
 _DRAWS = 500  # of the truth, from which the calibration error by chance is taken
 _SURE = 2.0**-24  # the nearest to 1 that a probability of 32 bits comes: nearer to 0 or 1 nothing is told apart
+_ALIKE = 1e-5  # log-odds so near each other are one answer, and the rounding of 32 bits
 _ROUNDS = 50
 _CLOSE = 1e-10
 _FARTHEST = 4.0  # that any row's log-odds move in a round: far out the curve is flat, and Newton's steps are leaps
@@ -38,9 +39,9 @@ def calibration(
 ) -> dict[Key, Estimate]:
     """Return slope and intercept of each label's probabilities; none with fewer than ten rows of either kind.
 
-    There is no slope where the scores part the rows without an overlap, for it would be infinite, or are all the same.
-    The calibration error by chance is that of each label, or of `exclusive` ones together, like the error itself: of
-    the probability of the answer.
+    There is no slope where the scores part the rows without an overlap, for it would be infinite, or are all the same
+    but for rounding. The calibration error by chance is that of each label, or of `exclusive` ones together, like the
+    error itself: of the probability of the answer.
     """
     found: dict[Key, Estimate] = {}
     if exclusive and asked:
@@ -54,9 +55,10 @@ def calibration(
             continue
         stated = log_odds(question.scores)
         if _overlap(stated, positive):
-            column = np.stack([np.ones(len(stated)), stated], axis=1)
-            place, error = logistic(column, positive, np.zeros(len(stated)), clusters)
-            found[SLOPE, question.label] = _estimate(place[1], error[1], intervals)
+            spread = stated.std()  # at one scale, Newton's equations can be solved however near the answers lie
+            columns = np.stack([np.ones(len(stated)), (stated - stated.mean()) / spread], axis=1)
+            place, error = logistic(columns, positive, np.zeros(len(stated)), clusters)
+            found[SLOPE, question.label] = _estimate(place[1] / spread, error[1] / spread, intervals)
         place, error = logistic(np.ones((len(stated), 1)), positive, stated, clusters)
         found[INTERCEPT, question.label] = _estimate(place[0], error[0], intervals)
     return found
@@ -120,9 +122,10 @@ def logistic(columns: Floats, positive: Truths, offset: Floats, clusters: NDArra
 
 
 def _overlap(stated: Floats, positive: Truths) -> bool:
-    """Whether rows of both kinds lie on both sides of any cut, so that a slope is finite (Albert and Anderson 1984)."""
+    """Whether no cut parts the answers to rows of both kinds, so that a slope is finite (Albert and Anderson 1984)."""
     with_it, without = stated[positive], stated[~positive]
-    return bool(with_it.min() < without.max() and without.min() < with_it.max())
+    overlap = with_it.min() < without.max() and without.min() < with_it.max()
+    return bool(overlap and np.ptp(stated) > _ALIKE)
 
 
 def _chance(log_odds: Floats) -> Floats:

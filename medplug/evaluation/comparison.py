@@ -5,7 +5,7 @@ The rows are shared, so their luck is too: the interval of the difference is nar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from pathlib import Path
 
 import msgspec
@@ -151,9 +151,15 @@ def _differences(a: Tally, b: Tally, clusters: NDArray[np.int64], resamples: int
     found = estimate(statistics, clusters, resamples, seed)
     keys = [key for key, which in found if which == "difference"]
     apart = {key: found[key, "difference"] for key in keys}
-    sure = {key for key in keys if found[key, "a"].value in (0.0, 1.0)}
+    sure = {key for key in keys if {found[key, "a"].value, found[key, "b"].value} & {0.0, 1.0}}
+
+    def units(key: Key) -> int:
+        """Of a share, such as precision, that is of other rows in either model: the fewer."""
+        among = [kind.among for tally in (a, b) for kind in [tally.kinds[key]] if isinstance(kind, Share)]
+        return min(len(np.unique(clusters[rows])) for rows in among)
+
     return tuple(
-        _difference(key, found[key, "a"].value, found[key, "b"].value, _with_width(key, apart, sure, a.kinds, clusters))
+        _difference(key, found[key, "a"].value, found[key, "b"].value, _with_width(key, apart, sure, a.kinds, units))
         for key in keys
     )
 
@@ -163,9 +169,9 @@ def _with_width(
     apart: Mapping[Key, Estimate],
     sure: Set[Key],
     kinds: Mapping[Key, Kind],
-    clusters: NDArray[np.int64],
+    units: Callable[[Key], int],
 ) -> Estimate:
-    """A difference whose interval keeps a width: that of shares does.
+    """A difference whose interval keeps a width: that of shares does, by how many patients, `units`, they are of.
 
     Of other figures that are 0 or 1, which `sure` names, nobody knows the width, and there is no interval. Otherwise
     a difference without a width is that of answers in the same order.
@@ -174,9 +180,9 @@ def _with_width(
     if one.low is None or one.high is None or one.low < one.high:
         return one
     if isinstance(kind, Share):
-        return of_same(one, len(np.unique(clusters[kind.among])), -1, 1)
+        return of_same(one, units(key), -1, 1)
     if isinstance(kind, Mean) and all(isinstance(kinds[part], Share) for part in kind.of):
-        parts = [_with_width(part, apart, sure, kinds, clusters) for part in kind.of if part in apart]
+        parts = [_with_width(part, apart, sure, kinds, units) for part in kind.of if part in apart]
         ends = [(part.low, part.high) for part in parts if part.low is not None and part.high is not None]
         if len(ends) == len(parts):
             return reaching(one, of_mean([part.value for part in parts], ends, -1.0))

@@ -11,8 +11,8 @@ from .scores import NORMAL_95, Floats, Truths, midranks
 def delong(first: Floats, second: Floats, positive: Truths, label: str | None = None) -> DeLong | None:
     """Test whether two scores [N] of the same rows have the same area; None where the rows are too few to say.
 
-    Each row must be a patient of its own: the variance takes rows as independent. It is 0 where both areas are 1, or
-    the scores put all rows in the same order, and there is no test then.
+    Each row must be a patient of its own: the variance takes rows as independent. It is 0 where the scores put all rows
+    in the same order, or each of them is perfect or the same for all rows, and there is no test then.
     """
     if min(positive.sum(), (~positive).sum()) < 2:
         return None

@@ -117,6 +117,8 @@ def _told(question: Question, label: str, prevalence: Mapping[str, float]) -> tu
     """The prevalences at which a label's predictive values are told, and whether each is the rows' own."""
     if label in prevalence:
         return ((prevalence[label], False),)
+    if not len(question.positive):
+        return ()  # nothing is known of any row
     own = (float(question.positive.mean()), True)
     return (own, *((at, False) for at in PREVALENCES)) if not prevalence else (own,)
 

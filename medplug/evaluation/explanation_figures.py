@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -111,12 +112,13 @@ def check_explanations(
     """
     shuffled = shuffled_session(session, seed)
     order = np.random.default_rng(seed).permutation(len(rows))
-    free = [row for row in order.tolist() if not _shows_a_finding(rows.cases[row])]
-    chosen = (free or order.tolist())[:count]
+    free = islice((row for row in order.tolist() if not _shows_a_finding(rows.cases[row])), count)  # masks are files
+    chosen = list(free) or order.tolist()[:count]
     found: list[Example] = []
     places: list[int] = []
     for done, row in enumerate(chosen, start=1):
-        example = _example(session, shuffled, rows.cases[row], method, [seed, row])
+        case = replace(rows.cases[row], mask=None)  # which an answer does not need, and every version would read
+        example = _example(session, shuffled, case, method, [seed, row])
         if example is not None:
             found.append(example)
             places.append(row)

@@ -87,6 +87,23 @@ def test_there_is_no_slope_of_rows_that_are_parted_and_nothing_of_few():
     assert set(calibration([few], True)) == {(BY_CHANCE, "ill")}
 
 
+@pytest.mark.parametrize("apart", [2.0**-54, 2.0**-26, 1e-12])
+def test_answers_that_are_the_same_but_for_rounding_have_no_slope_and_do_no_harm(apart):
+    generator = np.random.default_rng(6)
+    question = asked(0.3 + apart * generator.integers(0, 3, 200), generator.random(200) < 0.4)
+
+    assert set(calibration([question], True)) == {(INTERCEPT, "ill")}
+
+
+@pytest.mark.parametrize("odds", [-12.0, 0.0, 12.0])
+def test_a_slope_is_found_however_near_the_answers_lie(odds):
+    question = drawn(np.random.default_rng(7))
+    near = asked(told(odds + 3e-6 * log_odds(question.scores)), question.positive)
+
+    for one, other in zip(*((slope.value, slope.low, slope.high) for slope, _ in map(both, (question, near)))):
+        assert other == pytest.approx(one / 3e-6, rel=1e-3)
+
+
 def test_probabilities_of_0_and_1_and_one_patient_alone_do_no_harm():
     generator = np.random.default_rng(4)
     question = drawn(generator, 100)

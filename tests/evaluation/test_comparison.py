@@ -111,6 +111,25 @@ def test_a_perfect_model_is_told_from_one_that_always_says_the_same():
     assert found.verdict.startswith("balanced accuracy: A is better by 0.667")
 
 
+def test_a_difference_is_the_same_whichever_model_comes_first():
+    truth = np.arange(60) % 3
+    good, same = np.eye(3)[truth] * 0.9 + 0.03, np.tile([0.5, 0.3, 0.2], (60, 1))
+    rarely = good.copy()
+    rarely[(truth == 1) & (np.arange(60) > 3)] = [0.9, 0.05, 0.05]  # it says b once, and is right
+
+    for other in (same, rarely):
+        one, swapped = (
+            both(dataset_of(list(np.stack(two, axis=1)), truth, NAMES), resamples=100)
+            for two in ((good, other), (other, good))
+        )
+        for ours, theirs in zip(one.differences, swapped.differences, strict=True):
+            ends = (None, None) if ours.low is None else (-ours.high, -ours.low)
+            assert (theirs.low, theirs.high) == (pytest.approx(ends) if ours.low is not None else ends), ours
+            assert {ours.verdict, theirs.verdict} in ({"a", "b"}, {None})
+
+    assert one.difference("precision", "b").high == pytest.approx(0.79, abs=0.01)  # of one row, not of twenty
+
+
 def test_the_paired_interval_is_narrower_than_the_figures_own_would_say():
     dataset, stated, worse, truth = pair(noise=0.5, count=600)
 

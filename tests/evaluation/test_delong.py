@@ -82,6 +82,7 @@ def test_there_is_no_test_of_too_few_rows_nor_of_the_same_order():
     assert delong(first, 3 * first + 1, positive) is None
     assert delong(positive * 1.0, positive * 2.0 + 0.1 * (first > 0) * positive, positive) is None
     assert delong(first, second, np.arange(60) == 0) is None
+    assert delong(positive * 1.0, np.zeros(60), positive) is None
 
 
 def test_twenty_thousand_rows_are_tested_at_once():

@@ -2,13 +2,15 @@
 
 import dataclasses
 
+import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace as with_fields
 from told import ToldClass, classified, dataset_of, point, three
 
 from medplug.errors import CallError
-from medplug.evaluation import evaluate, fit_operating
+from medplug.evaluation import evaluate, fit_operating, write
+from medplug.figures import Evaluation
 from medplug.model import Labels
 from medplug.model_folder import fresh
 from medplug.session import Session
@@ -138,6 +140,19 @@ def test_unknown_entries_of_independent_labels_do_not_count():
     known = np.isfinite(present[:, 1])
     told = stated[known, 1] >= 0.5
     assert found.drift[0].sensitivity.value == pytest.approx(told[present[known, 1] > 0].mean())
+
+
+def test_a_label_that_is_known_of_no_row_has_no_predictive_values_and_the_file_reads_back(tmp_path):
+    stated, truth = two(60)
+    present = np.stack([np.full(60, np.nan), truth], axis=1)
+    loaded = fresh(ToldClass(labels=Labels(names=TWO, exclusive=False)))
+    loaded = dataclasses.replace(loaded, thresholds=(point("well", 0.5), point("ill", 0.5)))
+
+    found = evaluate(Session(loaded, "cpu"), dataset_of(stated, present, TWO, exclusive=False), resamples=50)
+
+    assert {one.label for one in found.predictive} == {"ill"}
+    assert [one.sensitivity is None for one in found.drift] == [True, False]
+    assert msgspec.json.decode(write(found, tmp_path).read_bytes(), type=Evaluation) == found
 
 
 def test_a_classifier_with_shuffled_labels_stands_in_red():

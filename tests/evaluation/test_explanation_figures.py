@@ -19,6 +19,7 @@ from medplug.evaluation.explanation_figures import (
     rank_correlation,
     shuffled_weights,
 )
+from medplug.evaluation.perturbed import score_maps
 from medplug.lesions import Lesions
 from medplug.sources import from_array
 from medplug.writers.html_explained import explained_section
@@ -79,6 +80,20 @@ def test_nothing_is_planted_into_rows_that_show_a_finding_already():
     assert some.explained.rows == 8
     assert {example.case.reference.source for example in some.examples} <= {f"row-{row}" for row in range(1, 16, 2)}
     assert all_of_them.explained.rows == 16
+
+
+def test_the_masks_of_the_rows_that_are_asked_are_read_once_and_no_others():
+    rows, read = plain_rows(Blobs), []
+
+    def watched(case: Case) -> Case:
+        mask = from_array(np.zeros(SHAPES[Blobs], np.uint8)).image
+        return replace(case, mask=replace(mask, read=lambda: read.append(case) or mask.read()))
+
+    session, watched_rows = Session(Blobs(), device="cpu"), replace(rows, cases=tuple(map(watched, rows.cases)))
+    check_explanations(session, watched_rows, 3, resamples=0)
+    score_maps(session, watched_rows, 1, resamples=0)
+
+    assert len(read) == 3 < len(rows)
 
 
 def with_mask(case: Case, mask: np.ndarray) -> Case:

@@ -241,6 +241,14 @@ def test_some_images_get_more_texture_and_others_less_where_real_ones_differ_in_
     assert spread(moments(made, one_label(300))) > 1.5 * spread(made)
 
 
+def test_images_that_are_all_the_same_stay_images():
+    same = torch.full((60, 1, 28, 28), 0.4)
+
+    changed = corrected_by(same, lambda _, count: same[:1].expand(count, -1, -1, -1))(same, one_label(60))
+
+    torch.testing.assert_close(changed, same, atol=0.01, rtol=0)
+
+
 def test_each_image_is_corrected_by_itself():
     moments = corrected_by(textured(200, 1), flat_images)
     new = textured(8, 3)

@@ -116,7 +116,8 @@ class Moments(nn.Module):
                 for rows in (ours, theirs[1::2] @ transport)
             )
             self.lengths[label, band] = found_lengths
-            self.factors[label, band] = (wanted_lengths / found_lengths).clamp(1 / _MOST, _MOST)
+            factors = (wanted_lengths / found_lengths).clamp(1 / _MOST, _MOST)
+            self.factors[label, band] = torch.where(found_lengths > 0, factors, 1.0)  # nothing has no length to change
 
 
 class Sample:

@@ -122,7 +122,7 @@ class Cnn(medplug.Trainable):
             mirror=_mirrored(survey),
             views=8 if dims == 2 and self.options.backbone == "residual" else 1,  # the others cost too much
             stem=2 if dims == 3 and size >= 16 else None,  # a volume's cost falls by eight
-            epochs=min(max(epochs, math.ceil(steps * _BATCH / survey.count)), max(epochs, _MOST_EPOCHS)),
+            epochs=min(max(epochs, math.ceil(steps * _BATCH / survey.count)), _MOST_EPOCHS),
             **mixing,
         )
 

@@ -1,12 +1,14 @@
 """A small classifier that learns from images alone: it learns what is there, and nothing that is not."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from medplug.evaluation import learned_from_samples, scores
 from medplug.evaluation.compared_images import UNKNOWN, Images
-from medplug.evaluation.learned_from_samples import gained, probabilities
+from medplug.evaluation.learned_from_samples import _together, gained, probabilities
 
 torch.set_num_threads(1)
 
@@ -21,7 +23,7 @@ def halves(count, seed, contrast=0.4):
 
 
 def area(learned, asked):
-    stated = probabilities(learned, asked, 2, seed=0, steps=40)[:, 1]
+    stated = probabilities(learned, asked, 2, seed=0)[:, 1]
     return float(scores.area(stated, asked.labels == 1, np.ones((1, len(asked))))[0])
 
 
@@ -34,30 +36,58 @@ def test_it_learns_what_the_images_teach_right_or_wrong():
 
 
 def test_rows_without_a_label_teach_nothing():
-    learned, asked = halves(300, 0), halves(50, 1)
+    learned, asked = halves(60, 0), halves(50, 1)
     more = halves(100, 3)
     unknown = Images(more.pixels, np.full(100, UNKNOWN), more.names, more.patients)
     both = Images(
         np.concatenate([learned.pixels, unknown.pixels]),
         np.concatenate([learned.labels, unknown.labels]),
         learned.names + unknown.names,
-        np.arange(400),
+        np.arange(160),
     )
 
-    one, other = (probabilities(rows, asked, 2, seed=0, steps=8) for rows in (learned, both))
+    one, other = (probabilities(rows, asked, 2, seed=0) for rows in (learned, both))
 
     assert np.array_equal(one, other)
 
 
 def test_the_seed_decides_and_torch_is_left_as_it_was():
-    learned, asked = halves(100, 0), halves(20, 1)
+    learned, asked = halves(32, 0), halves(20, 1)
     before = torch.random.get_rng_state()
 
-    one, same, other = (probabilities(learned, asked, 2, seed=seed, steps=8) for seed in (1, 1, 2))
+    one, same, other = (probabilities(learned, asked, 2, seed=seed) for seed in (1, 1, 2))
 
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_a_shift_of_tone_or_place_hardly_shakes_what_it_learned():
+    learned, asked = halves(300, 0), halves(100, 1)
+    darker, lower = asked.pixels - np.float32(0.15), np.roll(asked.pixels, 1, axis=2)
+    moved = [dataclasses.replace(asked, pixels=pixels) for pixels in (darker, lower)]
+
+    stated = probabilities(learned, _together(*moved), 2, seed=0)[:, 1]
+
+    for part in np.split(stated, 2):
+        assert scores.area(part, asked.labels == 1, np.ones((1, len(asked))))[0] > 0.95
+
+
+def test_three_networks_are_asked_and_no_two_seeds_share_one(monkeypatch):
+    learned, asked = halves(40, 0), halves(20, 1)
+    seeds = []
+    answers = learned_from_samples._answers
+
+    def listening(learned, asked, labels, seed, steps):
+        seeds.append(seed)
+        return answers(learned, asked, labels, seed, steps)
+
+    monkeypatch.setattr(learned_from_samples, "_answers", listening)
+    stated = [probabilities(learned, asked, 2, seed) for seed in (0, 1)]
+
+    assert len(seeds) == len(set(seeds)) == 6
+    alone = [answers(learned, asked, 2, seed, 20 * 40 // 64) for seed in seeds[:3]]
+    assert np.allclose(stated[0], np.mean(alone, axis=0))
 
 
 def test_images_that_teach_help_where_few_are_labelled_and_wrong_ones_harm(monkeypatch):

@@ -21,7 +21,7 @@ def halves(count, seed, contrast=0.4):
 
 
 def area(learned, asked):
-    stated = probabilities(learned, asked, 2, seed=0, steps=40)[:, 1]
+    stated = probabilities(learned, asked, 2, seed=0)[:, 1]
     return float(scores.area(stated, asked.labels == 1, np.ones((1, len(asked))))[0])
 
 
@@ -34,30 +34,53 @@ def test_it_learns_what_the_images_teach_right_or_wrong():
 
 
 def test_rows_without_a_label_teach_nothing():
-    learned, asked = halves(300, 0), halves(50, 1)
+    learned, asked = halves(60, 0), halves(50, 1)
     more = halves(100, 3)
     unknown = Images(more.pixels, np.full(100, UNKNOWN), more.names, more.patients)
     both = Images(
         np.concatenate([learned.pixels, unknown.pixels]),
         np.concatenate([learned.labels, unknown.labels]),
         learned.names + unknown.names,
-        np.arange(400),
+        np.arange(160),
     )
 
-    one, other = (probabilities(rows, asked, 2, seed=0, steps=8) for rows in (learned, both))
+    one, other = (probabilities(rows, asked, 2, seed=0) for rows in (learned, both))
 
     assert np.array_equal(one, other)
 
 
 def test_the_seed_decides_and_torch_is_left_as_it_was():
-    learned, asked = halves(100, 0), halves(20, 1)
+    learned, asked = halves(32, 0), halves(20, 1)
     before = torch.random.get_rng_state()
 
-    one, same, other = (probabilities(learned, asked, 2, seed=seed, steps=8) for seed in (1, 1, 2))
+    one, same, other = (probabilities(learned, asked, 2, seed=seed) for seed in (1, 1, 2))
 
     assert np.array_equal(one, same)
     assert not np.array_equal(one, other)
     assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_every_image_is_changed_before_it_teaches(monkeypatch):
+    monkeypatch.setattr(learned_from_samples, "slightly_changed", lambda images, draws: 1 - images)
+
+    assert area(halves(100, 0), halves(60, 1)) < 0.05  # what is bright was learned as dark
+
+
+def test_three_networks_are_asked_and_no_two_seeds_share_one(monkeypatch):
+    learned, asked = halves(40, 0), halves(20, 1)
+    seeds = []
+    answers = learned_from_samples._answers
+
+    def listening(learned, asked, labels, seed, steps):
+        seeds.append(seed)
+        return answers(learned, asked, labels, seed, steps)
+
+    monkeypatch.setattr(learned_from_samples, "_answers", listening)
+    stated = [probabilities(learned, asked, 2, seed) for seed in (0, 1)]
+
+    assert len(seeds) == len(set(seeds)) == 6
+    alone = [answers(learned, asked, 2, seed, 20 * 40 // 64) for seed in seeds[:3]]
+    assert np.allclose(stated[0], np.mean(alone, axis=0))
 
 
 def test_images_that_teach_help_where_few_are_labelled_and_wrong_ones_harm(monkeypatch):

@@ -54,6 +54,11 @@ class Offer:
         """The name that no other distribution can take: `distribution:name`."""
         return f"{self.distribution}:{self.name}"
 
+    @property
+    def as_it_is(self) -> str:
+        """How a model without anything to learn is run, in Python."""
+        return f"`medplug.Session({self.model.__name__}()).run(SOURCE)`, with {self.model.__name__} of {self.model.__module__}"
+
 
 @dataclass(frozen=True)
 class Quarantined:

@@ -57,7 +57,8 @@ class Offer:
     @property
     def as_it_is(self) -> str:
         """How a model without anything to learn is run, in Python."""
-        return f"`medplug.Session({self.model.__name__}()).run(SOURCE)`, with {self.model.__name__} of {self.model.__module__}"
+        name = self.model.__name__
+        return f"`medplug.Session({name}()).run(SOURCE)`, with {name} of {self.model.__module__}"
 
 
 @dataclass(frozen=True)

@@ -140,6 +140,10 @@ def test_a_dry_run_writes_nothing(model, folder, tmp_path):
     [
         (("run", "nowhere", "a.png", "-o", "out"), "nowhere does not exist"),
         (("run", "MODEL", "a.png"), "-o DIR is needed"),
+        (("run", "MODEL", "a.png", "-o", "/proc/out"), "/proc/out cannot be written ("),
+        (("train", "cnn", "nowhere.csv", "-o", "/proc/out"), "): name another folder with -o"),
+        (("evaluate", "MODEL", "-o", "/proc/out"), "/proc/out cannot be written ("),
+        (("train", "cnn", "nowhere.csv", "-o", "MODEL/model.json/x"), "model.json is a file; name a folder"),
         (("run", "MODEL", "a.png", "-o", "out", "--write", "pdf"), "no writer named 'pdf'"),
         (
             ("run", "MODEL", "a.png", "-o", "out", "--write", "png"),
@@ -163,7 +167,7 @@ def test_a_dry_run_writes_nothing(model, folder, tmp_path):
     ],
 )
 def test_a_wrong_call_is_exit_code_2_and_says_what_was_wrong(model, tmp_path, arguments, message):
-    done = medplug_command(*[model if one == "MODEL" else one for one in arguments], cwd=tmp_path)
+    done = medplug_command(*[one.replace("MODEL", str(model)) for one in arguments], cwd=tmp_path)
 
     assert done.returncode == 2, done.stderr
     assert message in done.stderr

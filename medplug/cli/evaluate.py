@@ -15,6 +15,7 @@ from ..explain import METHOD, Method
 from ..figures import Evaluation, Explained, Figure
 from .columns import data_options, take
 from .common import (
+    check_writable,
     device_option,
     err,
     json_option,
@@ -97,6 +98,8 @@ def command(
     """
     if method is not None and explain is None:
         raise click.UsageError("--method goes with --explain")
+    if output is None and model.is_dir():
+        check_writable(model)
     from ..evaluation import dataset_of, evaluate, lies_at, store_metrics, write
     from ..evaluation.explanation_figures import check_explanations
     from ..evaluation.perturbed import score_maps

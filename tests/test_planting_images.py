@@ -198,3 +198,4 @@ def test_a_model_is_trained_and_explained_on_them_by_the_commands(table, tmp_pat
     assert "--patient is for images: add --dims 2" in wrong[1]
     assert measured[0] == 0
     assert "4 test rows, 2 patients (patient), 0 refused" in measured[1]
+    assert "planted lesions moved an answer, too few to say how well the maps point" in measured[1]

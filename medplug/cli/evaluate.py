@@ -205,7 +205,8 @@ def _interval(figure: Figure) -> str:
 def _print_explained(explained: Explained) -> None:
     out.print()
     moved = f"{explained.planted} of {explained.rows} planted lesions moved an answer"
-    out.print(f"explanations by {explained.method}: {moved}", markup=False)
+    few = "" if explained.figures else ", too few to say how well the maps point"
+    out.print(f"explanations by {explained.method}: {moved}{few}", markup=False)
     figures = (*explained.figures, *(() if explained.perturbed is None else explained.perturbed.figures))
     if not figures:
         return

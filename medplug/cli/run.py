@@ -144,9 +144,8 @@ def command(
         f"written to {summary.output}",
         markup=False,
     )
-    if summary.novel is not None and (summary.novel or summary.answered):
-        seen = summary.answered + summary.refused
-        err.print(f"{summary.novel} of {seen} unlike what the model was trained on", markup=False)
+    if summary.novel is not None and summary.compared:
+        err.print(f"{summary.novel} of {summary.compared} unlike what the model was trained on", markup=False)
     for note in summary.notes:
         err.print(note, markup=False)
     ctx.exit(1 if summary.refused else 0)

@@ -73,6 +73,9 @@ def plant_images(
         if not written:
             raise CallError(f"none of {len(ground)} images can be planted into: {'; '.join(notes[:3])}")
     names = [name for name in splits.SHARES if any(one.split == name for one in written)]
+    missing = [name for name in splits.SHARES if name not in names]
+    if missing:
+        notes.append(f"there is no {' and no '.join(missing)} row: want a split column with it, or more patients")
     return Planted(
         manifest=output / "manifest.csv",
         images={name: sum(one.split == name for one in written) for name in names},

@@ -149,13 +149,18 @@ def print_notes(notes: Sequence[str]) -> None:
         out.print(f"note: {note}")
 
 
+def reason_of(source: str, outcome: Refused | Skipped) -> str:
+    """Return a reason without the name of the source, which stands before it on the line."""
+    return outcome.reason.removeprefix(f"{source}: ")
+
+
 def describe(result: Result) -> str:
     """Say a result's outcome in a few words."""
     prediction = result.prediction
     if isinstance(prediction, Refused):
-        return f"refused ({prediction.code}): {prediction.reason}"
+        return f"refused ({prediction.code}): {reason_of(result.case.source, prediction)}"
     if isinstance(prediction, Skipped):
-        return f"skipped: {prediction.reason}"
+        return f"skipped: {reason_of(result.case.source, prediction)}"
     unverified = f"  [unverified: {', '.join(result.unverified)}]" if result.unverified else ""
     return _answer(prediction) + unverified + _unlike(result)
 

@@ -194,6 +194,7 @@ def test_show_prints_the_card_and_its_json(model, tmp_path):
     shown = medplug_command("show", model, cwd=tmp_path)
     plain = medplug_command("show", model, "--json", cwd=tmp_path)
 
+    assert shown.stdout.startswith("plugin  ")
     assert "modality CR or DX; where absent: admit" in shown.stdout
     assert [line for line in shown.stdout.splitlines() if line != line.rstrip()] == []
     assert json.loads(plain.stdout)["labels"]["names"] == ["normal", "pneumonia"]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import CallError
-from .model import Batch, Model
+from .model import Batch, Model, Task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -29,6 +29,11 @@ def check(model: Model, network: nn.Module, method: str = METHOD) -> None:
     """Raise `CallError` when the model cannot be explained by `method`."""
     if method not in get_args(Method):
         raise CallError(f"no method {method!r} of explaining; there are {', '.join(get_args(Method))}")
+    if model.task in (Task.ANOMALY, Task.REGRESSION, Task.GENERATION):
+        raise CallError(
+            f"{model.name} answers with no label that could be explained: its task is {model.task}. "
+            "Leave --explain out (explanations=False); a map of its own, as of anomaly models, comes with the answer"
+        )
     if method == "grad-cam" and not _layers(model, network):
         raise CallError(
             f"{model.name} offers no layer for Grad-CAM (Model.attribution_layer), so it cannot be explained by it: "

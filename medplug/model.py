@@ -362,19 +362,19 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     precision: Literal["bfloat16", "float32"] = "float32"
 
     def __post_init__(self) -> None:
-        bounds = {
-            "steps": self.steps is None or self.steps >= 1,
-            "epochs": 0 < self.epochs < float("inf"),
-            "batch_size": self.batch_size >= 1,
-            "warmup": self.warmup >= 0,
-            "decay": 0 <= self.decay <= 0.9,
-            "ema": 0 <= self.ema < 1,
-            "clip": self.clip is None or self.clip > 0,
-            "patience": self.patience is None or self.patience >= 1,
-        }
-        for name, right in bounds.items():
+        bounds = (
+            ("steps", self.steps is None or self.steps >= 1, "1 or more"),
+            ("epochs", 0 < self.epochs < float("inf"), "more than 0"),
+            ("batch_size", self.batch_size >= 1, "1 or more"),
+            ("warmup", self.warmup >= 0, "0 or more"),
+            ("decay", 0 <= self.decay <= 0.9, "0 to 0.9"),
+            ("ema", 0 <= self.ema < 1, "0 to below 1"),
+            ("clip", self.clip is None or self.clip > 0, "more than 0"),
+            ("patience", self.patience is None or self.patience >= 1, "1 or more"),
+        )
+        for name, right, wanted in bounds:
             if not right:
-                raise ValueError(f"the recipe's {name} is {getattr(self, name)}, which cannot be")
+                raise ValueError(f"{name} is {getattr(self, name)}: want {wanted}")
 
 
 def model_kind(model: type[Model]) -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from .errors import ModelFolderError, PluginError, PreprocessingError
-from .model import InputContract, Labels, Model
+from .model import InputContract, Labels, Model, Trainable
 from .novelty import NoveltyFit, NoveltyMeasure, measure_of
 from .preprocessing import Preprocessing, from_plain
 from .result import ModelReference
@@ -241,8 +241,11 @@ def _if_a_plugin(name: str) -> str:
     """What to say to one who names a plugin where a model folder is wanted."""
     from .plugins import discover
 
-    if Path(name).name != name or name not in {offer.name for offer in discover().offers}:
+    offer = next((offer for offer in discover().offers if offer.name == name), None)
+    if offer is None:
         return ""
+    if not issubclass(offer.model, Trainable):
+        return f". {name} is an installed plugin that learns nothing: run it from Python, {offer.as_it_is}"
     return f". {name} is an installed plugin: train it first, with `medplug train {name} DATA -o MODEL`"
 
 

@@ -83,6 +83,8 @@ def plant_images(
                 have = " and ".join(f"{labels[ill]} {LABELS[ill]}" for ill in (False, True))
                 why = "; ".join(notes[told : told + 3])
                 raise CallError(f"of {many[name]} {name} images {have} can be made; want some of both: {why}")
+    if missing := [name for name in splits.SHARES if name not in names]:
+        notes.append(f"there is no {' and no '.join(missing)} row: want a split column with it, or more patients")
     written = [one for one, _ in made]
     return Planted(
         manifest=output / "manifest.csv",

@@ -54,6 +54,12 @@ class Offer:
         """The name that no other distribution can take: `distribution:name`."""
         return f"{self.distribution}:{self.name}"
 
+    @property
+    def as_it_is(self) -> str:
+        """How a model without anything to learn is run, in Python."""
+        name = self.model.__name__
+        return f"`medplug.Session({name}()).run(SOURCE)`, with {name} of {self.model.__module__}"
+
 
 @dataclass(frozen=True)
 class Quarantined:

@@ -31,6 +31,7 @@ class Summary:
     """How a run ended: counts of results by kind, and the folder that holds them.
 
     `novel` counts what is unlike what the model was trained on, refused for it or not; None where it has no measure.
+    `compared` counts the cases of which that was asked: what cannot be read is not among them.
     `notes` are sentences about what was not written and is no error, such as objects for what is no DICOM. `withheld`
     counts the draws of a generator that were near copies of training images, in place of which others were drawn.
     """
@@ -42,6 +43,7 @@ class Summary:
     novel: int | None = None
     notes: tuple[str, ...] = ()
     withheld: int = 0
+    compared: int = 0
 
 
 @dataclass(frozen=True)
@@ -202,6 +204,7 @@ def _write(
         raise CallError(f"{output} is not empty; name another folder, or say --overwrite (overwrite=True)")
     counts = {"answered": 0, "refused": 0, "skipped": 0}
     novel = None if loaded.novelty is None else 0
+    compared = 0
     problems: list[str] = []
     host.notify("medplug_run_started", model=name, sources=names)
     with ExitStack() as stack:
@@ -222,6 +225,7 @@ def _write(
             counts[kind] += 1
             if novel is not None and answer.result.novelty is not None:
                 novel += answer.result.novelty.novel
+                compared += 1
             host.notify("medplug_case_done", result=answer.result)
             if on_answer is not None:
                 on_answer(answer)
@@ -234,6 +238,7 @@ def _write(
         output,
         **counts,
         novel=novel,
+        compared=compared,
         notes=tuple(dict.fromkeys(note for guarded in writers for note in guarded.writer.notes)),
     )
 

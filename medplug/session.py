@@ -382,5 +382,5 @@ def _answer(outcome: Prediction | Refused) -> str | None:
     if isinstance(outcome, Refused):
         return None
     if not isinstance(outcome, Classification):
-        raise CallError(f"a {type(outcome).__name__.lower()} has no labels to explain")
+        raise CallError(f"an answer of the kind {type(outcome).__name__} has no label to explain")
     return max(outcome.probabilities, key=lambda name: outcome.probabilities[name])

@@ -104,7 +104,7 @@ def test_every_file_appears_and_a_refusal_is_exit_code_1(model, folder, tmp_path
     assert len(lines) == 4
     assert any("ct.dcm: refused (modality): modality is CT" in line for line in lines)
     assert any("a.png" in line and "[unverified: modality, body_part]" in line for line in lines)
-    assert any("half.dcm: refused (unreadable)" in line for line in lines)
+    assert any("half.dcm: refused (unreadable): holds " in line for line in lines)  # the file is named once
     assert any("notes.txt: skipped" in line for line in lines)
     assert "1 answered, 2 refused, 1 skipped" in done.stderr
 
@@ -143,6 +143,10 @@ def test_a_dry_run_writes_nothing(model, folder, tmp_path):
     [
         (("run", "nowhere", "a.png", "-o", "out"), "nowhere does not exist"),
         (("run", "MODEL", "a.png"), "-o DIR is needed"),
+        (("run", "MODEL", "a.png", "-o", "/proc/out"), "/proc/out cannot be written ("),
+        (("train", "cnn", "nowhere.csv", "-o", "/proc/out"), "): name another folder with -o"),
+        (("evaluate", "MODEL", "-o", "/proc/out"), "/proc/out cannot be written ("),
+        (("train", "cnn", "nowhere.csv", "-o", "MODEL/model.json/x"), "model.json is a file; name a folder"),
         (("run", "MODEL", "a.png", "-o", "out", "--write", "pdf"), "no writer named 'pdf'"),
         (
             ("run", "MODEL", "a.png", "-o", "out", "--write", "png"),
@@ -166,7 +170,7 @@ def test_a_dry_run_writes_nothing(model, folder, tmp_path):
     ],
 )
 def test_a_wrong_call_is_exit_code_2_and_says_what_was_wrong(model, tmp_path, arguments, message):
-    done = medplug_command(*[model if one == "MODEL" else one for one in arguments], cwd=tmp_path)
+    done = medplug_command(*[one.replace("MODEL", str(model)) for one in arguments], cwd=tmp_path)
 
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
@@ -193,6 +197,7 @@ def test_show_prints_the_card_and_its_json(model, tmp_path):
     shown = medplug_command("show", model, cwd=tmp_path)
     plain = medplug_command("show", model, "--json", cwd=tmp_path)
 
+    assert shown.stdout.startswith("plugin  ")
     assert "modality CR or DX; where absent: admit" in shown.stdout
     assert [line for line in shown.stdout.splitlines() if line != line.rstrip()] == []
     assert json.loads(plain.stdout)["labels"]["names"] == ["normal", "pneumonia"]

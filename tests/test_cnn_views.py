@@ -121,6 +121,27 @@ def test_no_views_are_no_option():
 
 
 @pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("width", 0),
+        ("width", -4),
+        ("depth", ()),
+        ("depth", (2, 0)),
+        ("dropout", 3.0),
+        ("smoothing", 7.0),
+        ("mixup", -3.0),
+        ("cutmix", 1.5),
+        ("learning_rate", float("nan")),
+        ("learning_rate", -1.0),
+        ("weight_decay", -1.0),
+    ],
+)
+def test_a_number_that_makes_no_network_or_no_training_is_refused_by_its_name(name, value):
+    with pytest.raises(ValueError, match=f"{name} is .*: want "):
+        CnnOptions(**{name: value})
+
+
+@pytest.mark.parametrize(
     ("parts", "modalities", "names", "mirrored"),
     [
         ((), (), ("a", "b"), False),

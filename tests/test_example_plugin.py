@@ -81,3 +81,24 @@ def test_the_example_is_a_page_of_settings_and_one_module() -> None:
     ]
     assert len([line for line in settings.splitlines() if line.strip()]) <= 10
     assert any(line.startswith("medplug>=") for line in tomllib.loads(settings)["project"]["dependencies"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [("run", "brightness", "study", "-o", "out"), ("train", "brightness", "data", "-o", "out")]
+)
+def test_who_trains_or_runs_it_by_name_is_told_how_it_is_run(
+    installed: Path, tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "medplug", *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(installed)},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+    assert ran.returncode == 2
+    assert "`medplug.Session(Brightness()).run(SOURCE)`, with Brightness of medplug_brightness" in ran.stderr
+    assert "train it first" not in ran.stderr

@@ -185,6 +185,15 @@ def test_a_method_that_there_is_not_is_a_wrong_call():
         Session(Blobs(), device="cpu").explain(np.zeros((8, 8), np.uint8), method="lime")
 
 
+@pytest.mark.parametrize("method", ["grad-cam", "occlusion"])
+def test_a_model_without_labels_to_explain_is_not_said_to_want_another_method(method):
+    class Scores(Blobs):
+        name, task = "scores", medplug.Task.ANOMALY
+
+    with pytest.raises(medplug.CallError, match=r"its task is anomaly\. Leave --explain out"):
+        Session(Scores(), device="cpu").explain(spotted((32, 32), (8, 8), 4), method=method)
+
+
 def test_a_model_without_a_layer_can_be_explained_by_the_other_methods():
     class Layerless(Blobs):
         name = "layerless"

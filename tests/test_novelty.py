@@ -275,9 +275,10 @@ def test_what_a_gaussian_is_stored_as_gives_it_back():
 def test_a_run_counts_what_is_unlike_and_its_files_say_which(trained, tmp_path):
     images = [*pixels(6)[0], *foreign(3)]
 
-    summary = running.run(trained, images, tmp_path / "out", device="cpu")
+    summary = running.run(trained, [tmp_path / "missing.png", *images], tmp_path / "out", device="cpu")
 
-    results = list(read_results(tmp_path / "out"))
+    refused, *results = read_results(tmp_path / "out")
+    assert (refused.novelty, summary.refused, summary.compared) == (None, 1, 9)
     assert summary.novel == sum(one.novelty.novel for one in results) >= 3
     assert [one.novelty.novel for one in results[-3:]] == [True] * 3
     page = (tmp_path / "out" / "report.html").read_text()

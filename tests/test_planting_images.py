@@ -2,6 +2,7 @@
 
 import csv
 import re
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,28 @@ def test_a_folder_without_a_table_is_split_by_itself(tmp_path):
     assert sum(planted.images.values()) == 30
     assert set(planted.images) == {"train", "val", "test"}
     assert any("no patients are known" in note for note in planted.notes)
+
+
+def test_a_split_without_a_row_is_told(tmp_path):
+    (tmp_path / "normal").mkdir()
+    for number in range(2):
+        Picture.fromarray(a_picture(number)).save(tmp_path / "normal" / f"{number}.png")
+
+    code, said = run("plant", tmp_path / "normal", "--dims", 2, "-o", tmp_path / "set")
+
+    assert code == 0
+    assert "2 train from 2 patients; written to" in said
+    assert "note: there is no val and no test row: want a split column with it, or more patients" in said
+
+
+@pytest.mark.parametrize("example", ["images", "volumes"])
+def test_an_example_that_is_called_without_its_arguments_says_what_it_wants(example):
+    script = Path(__file__).parents[1] / "examples" / example / "train.sh"
+
+    ran = subprocess.run(["sh", script], capture_output=True, text=True, check=False)
+
+    assert ran.returncode == 2
+    assert ran.stderr.startswith("usage: ")
 
 
 def test_what_cannot_be_planted_into_is_told_and_nothing_is_left_behind(table, tmp_path):
@@ -249,5 +272,5 @@ def test_a_model_is_trained_and_explained_on_them_by_the_commands(table, tmp_pat
     assert measured[0] == 0
     assert "4 test rows, 2 patients (patient), 0 refused" in measured[1]
     assert re.search(
-        "explanations by grad-cam: [0-2] of 2 planted lesions moved", measured[1]
+        r"[0-2] of 2 planted lesions moved an answer, too few to say how well the maps point", measured[1]
     )  # into those without one

@@ -2,6 +2,10 @@
 # Train a 3-D model on lesions planted into real series, and measure it on parts of them that it never saw.
 # Usage: train.sh SERIES DIR [--device NAME]
 set -eu
+if [ $# -lt 2 ]; then
+    echo "usage: $0 SERIES DIR [--device NAME]" >&2
+    exit 2
+fi
 series=$1 folder=$2
 shift 2
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"

@@ -21,7 +21,7 @@ _COMMANDS = {
     "send": ("send", "Send DICOM to a PACS, by C-STORE or STOW-RS."),
     "listen": ("listen", "Take studies from a PACS, answer them, and send the results."),
     "generate": ("generate", "Make synthetic images with a generative model."),
-    "plant": ("plant", "Make labelled volumes or images: real ones, with lesions planted."),
+    "plant": ("plant", "Make labelled volumes or images: plant lesions into real ones."),
     "verify": ("verify", "Check that a model folder still does what it did."),
     "bench": ("bench", "Measure medplug on this machine, beside its peers."),
     "schema": ("schema", "Print the JSON Schema of what medplug writes."),

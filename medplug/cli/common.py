@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ..errors import CallError
 from ..model_folder import Card
 from ..novelty import NoveltyFit
 from ..result import Anomaly, Classification, Generated, Refused, Regression, Result, Segmentation, Skipped
@@ -63,8 +65,32 @@ def rates(context: click.Context, parameter: click.Parameter, values: tuple[str,
 
 
 def output_option(required: bool, text: str) -> Callable[[Any], Any]:
-    """Return the `-o` option."""
-    return click.option("-o", "--output", type=click.Path(path_type=Path), required=required, metavar="DIR", help=text)
+    """Return the `-o` option, which is told at once where nothing can be written."""
+    kind = click.Path(path_type=Path)
+    return click.option(
+        "-o", "--output", type=kind, required=required, metavar="DIR", help=text, callback=_check_output
+    )
+
+
+def _check_output(context: click.Context, parameter: click.Parameter, output: Path | None) -> Path | None:
+    if output is not None:
+        check_writable(output)
+    return output
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `CallError` where `folder` cannot be made or written into: before the work, not after it.
+
+    Permissions do not tell: of a share that is mounted read-only they say yes. So a folder is made there, and removed.
+    """
+    there = next(path for path in (folder, *folder.parents) if path.exists())  # the last is / or .
+    if not there.is_dir():
+        raise CallError(f"{there} is a file; name a folder for the results")
+    try:
+        with TemporaryDirectory(prefix=".medplug-", dir=there):
+            pass
+    except OSError as error:
+        raise CallError(f"{folder} cannot be written ({error.strerror}): name another folder with -o") from error
 
 
 @contextmanager
@@ -123,13 +149,18 @@ def print_notes(notes: Sequence[str]) -> None:
         out.print(f"note: {note}")
 
 
+def reason_of(source: str, outcome: Refused | Skipped) -> str:
+    """Return a reason without the name of the source, which stands before it on the line."""
+    return outcome.reason.removeprefix(f"{source}: ")
+
+
 def describe(result: Result) -> str:
     """Say a result's outcome in a few words."""
     prediction = result.prediction
     if isinstance(prediction, Refused):
-        return f"refused ({prediction.code}): {prediction.reason}"
+        return f"refused ({prediction.code}): {reason_of(result.case.source, prediction)}"
     if isinstance(prediction, Skipped):
-        return f"skipped: {prediction.reason}"
+        return f"skipped: {reason_of(result.case.source, prediction)}"
     unverified = f"  [unverified: {', '.join(result.unverified)}]" if result.unverified else ""
     return _answer(prediction) + unverified + _unlike(result)
 

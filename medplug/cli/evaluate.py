@@ -15,6 +15,7 @@ from ..explain import METHOD, Method
 from ..figures import Evaluation, Explained, Figure
 from .columns import data_options, take
 from .common import (
+    check_writable,
     device_option,
     err,
     json_option,
@@ -98,6 +99,8 @@ def command(
     """
     if method is not None and explain is None:
         raise click.UsageError("--method goes with --explain")
+    if output is None and model.is_dir():
+        check_writable(model)
     from ..evaluation import dataset_of, evaluate, lies_at, store_metrics, write
     from ..evaluation.explanation_figures import check_explanations
     from ..evaluation.perturbed import score_maps
@@ -203,7 +206,8 @@ def _interval(figure: Figure) -> str:
 def _print_explained(explained: Explained) -> None:
     out.print()
     moved = f"{explained.planted} of {explained.rows} planted lesions moved an answer"
-    out.print(f"explanations by {explained.method}: {moved}", markup=False)
+    few = "" if explained.figures else ", too few to say how well the maps point"
+    out.print(f"explanations by {explained.method}: {moved}{few}", markup=False)
     figures = (*explained.figures, *(() if explained.perturbed is None else explained.perturbed.figures))
     if not figures:
         return

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from .common import device_option, err, json_option, print_json
+from ..model import Task
+from .common import device_option, err, json_option, out, print_json
 from .operating_tables import print_points
 
 
@@ -51,5 +52,9 @@ def command(
                 "abstention": card.abstention,
             }
         )
+        return
+    if not (card.operating_points or card.thresholds or card.abstention):
+        why = "" if card.task in (Task.CLASSIFICATION, Task.ANOMALY) else f": its task is {card.task}"
+        out.print(f"{model} has no operating points{why}")
         return
     print_points(card.operating_points, card.thresholds, card.abstention)

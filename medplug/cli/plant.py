@@ -99,8 +99,11 @@ def command(
         made = _plant(dims, list(source), output, contrast, seed=seed, progress=advance, **given)
     for note in made.notes:
         err.print(f"note: {note}", markup=False)
-    groups = "blocks" if dims == "3" else "patients"
-    parts = ", ".join(f"{made.images[split]} {split} from {made.groups[split]} {groups}" for split in made.images)
+    group = "block" if dims == "3" else "patient"
+    parts = ", ".join(
+        f"{made.images[split]} {split} from {made.groups[split]} {group}{'s' if made.groups[split] > 1 else ''}"
+        for split in made.images
+    )
     click.echo(f"{parts}; written to {made.manifest}")
 
 

@@ -14,7 +14,18 @@ from ..explain import METHOD, Method
 from ..selection import selection_of
 from ..session import Answer
 from ..sources import Tilt
-from .common import colour, describe, device_option, err, json_option, output_option, overwrite_option, reading, say
+from .common import (
+    colour,
+    describe,
+    device_option,
+    err,
+    json_option,
+    output_option,
+    overwrite_option,
+    reading,
+    reason_of,
+    say,
+)
 
 if TYPE_CHECKING:
     from ..running import Preview
@@ -144,9 +155,8 @@ def command(
         f"written to {summary.output}",
         markup=False,
     )
-    if summary.novel is not None and (summary.novel or summary.answered):
-        seen = summary.answered + summary.refused
-        err.print(f"{summary.novel} of {seen} unlike what the model was trained on", markup=False)
+    if summary.novel is not None and summary.compared:
+        err.print(f"{summary.novel} of {summary.compared} unlike what the model was trained on", markup=False)
     for note in summary.notes:
         err.print(note, markup=False)
     ctx.exit(1 if summary.refused else 0)
@@ -165,7 +175,7 @@ def _preview(previews: Iterator[Preview], as_json: bool) -> int:
             unverified = f"  [unverified: {', '.join(one.unverified)}]" if one.unverified else ""
             say(f"{one.reference.source}: would be analysed at {' x '.join(map(str, one.shape))}{unverified}")
         else:
-            say(f"{one.reference.source}: {kind}: {one.outcome.reason}")
+            say(f"{one.reference.source}: {kind}: {reason_of(one.reference.source, one.outcome)}")
     err.print(
         f"{counts['analysed']} would be analysed, {counts['refused']} refused, {counts['skipped']} skipped; "
         "nothing was written",

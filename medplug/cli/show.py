@@ -34,6 +34,7 @@ def command(model: Path, as_card: bool, as_json: bool) -> None:
         click.echo(markdown(card))
         return
     rows = table("", "")
+    rows.show_header = False
     plugin = card.plugin
     rows.add_row(
         "plugin", f"{plugin.name} {plugin.model_version} of {plugin.distribution} {plugin.distribution_version}"

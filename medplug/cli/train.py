@@ -10,7 +10,15 @@ import click
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
 from .columns import comma, data_options, settings, take
-from .common import describe_novelty, describe_thresholds, device_option, err, output_option, overwrite_option
+from .common import (
+    describe_novelty,
+    describe_thresholds,
+    device_option,
+    err,
+    output_option,
+    overwrite_option,
+    reason_of,
+)
 
 _UNITS = {"s": 1, "m": 60, "h": 3600}
 
@@ -106,7 +114,7 @@ def command(ctx: click.Context, /, plugin: str, data: str, output: Path, **argum
     for note in trained.notes:
         err.print(f"note: {note}")
     for row in trained.left_out[:10]:
-        err.print(f"left out: {row.reference.source}: {row.outcome.reason}")
+        err.print(f"left out: {row.reference.source}: {reason_of(row.reference.source, row.outcome)}")
     if len(trained.left_out) > 10:
         err.print(f"left out: {len(trained.left_out) - 10} more rows")
     record = trained.card.training

@@ -19,6 +19,7 @@ from ..result import Refused, Rejected, Skipped
 from ..sources import TableOptions
 from . import splits
 from .identity import hashes, row_name
+from .misspelt import misspelt
 from .targets import (
     Targets,
     exclusive_targets,
@@ -129,7 +130,7 @@ class _Rows:
             return
         self.cases = [case for case in self.cases if keep(case)]
         self.rejected += [Rejected(case.reference, Skipped(reason=f"{case.reference.source}: {why}")) for case in out]
-        self.notes.append(f"{len(out)} rows are left out: {why}")
+        self.notes.append(f"{_rows_are(len(out))} left out: {why}")
 
 
 def load(
@@ -197,7 +198,8 @@ def _read(data: Path, options: DataOptions, unit: Unit) -> _Rows:
         )
     refused = [one.outcome.reason for one in read.rejected if isinstance(one.outcome, Refused)]
     if refused:
-        read.notes.append(f"{len(refused)} rows cannot be read; the first: {refused[0]}")
+        first = "; the first" if len(refused) > 1 else ""
+        read.notes.append(f"{len(refused)} row{'s' if len(refused) > 1 else ''} cannot be read{first}: {refused[0]}")
     for column in (*options.labels, options.patient, options.split):
         if column is not None and column not in read.columns:
             raise CallError(f"{data} has no column {column!r}; it has {', '.join(read.columns) or 'none'}")
@@ -237,7 +239,13 @@ def _label(
         raise CallError("; ".join([f"{one}: a classifier tells two or more apart", *read.notes]))
     if task is Task.ANOMALY:
         labels = extended(labels, cells)
+    if known is None and entries is None:
+        read.notes += misspelt(Counter(cells))
     return labels, exclusive_targets(cells, labels), columns
+
+
+def _rows_are(rows: int) -> str:
+    return "1 row is" if rows == 1 else f"{rows} rows are"
 
 
 def _some(read: _Rows, data: Path) -> None:

@@ -15,9 +15,10 @@ from ..figures import Figure, Neighbour
 from ..session import Session
 from . import compared_images, frechet, learned_from_samples, manifold, scores
 from .answered import Progress
-from .bootstrap import Floats, estimate
+from .bootstrap import Estimate, Floats, estimate
 from .compared_images import UNKNOWN, Images
 from .feature_spaces import Features, spaces
+from .intervals import of_share, reaching
 from .nearest_training import Nearness, nearness
 from .neighbours import neighbours
 
@@ -217,9 +218,11 @@ def _share(
     seed: int,
     clusters: NDArray[np.int64] | None = None,
 ) -> Figure:
-    """A share of images, with the interval of drawing them anew."""
-    values = hit.astype(np.float64)
-    return _mean(name, values, label, np.arange(len(hit)) if clusters is None else clusters, resamples, seed)
+    """A share of images, with the interval of drawing them anew; none of 64 is not none at all, so it has a width."""
+    clusters = np.arange(len(hit)) if clusters is None else clusters
+    figure = _mean(name, hit.astype(np.float64), label, clusters, resamples, seed)
+    widened = reaching(Estimate(figure.value, figure.low, figure.high), of_share(hit, clusters))
+    return Figure(name=name, label=label, value=widened.value, low=widened.low, high=widened.high)
 
 
 def _mean(

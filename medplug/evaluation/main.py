@@ -246,7 +246,9 @@ def _generation(
 ) -> Evaluation:
     name = session.loaded.model.name
     if features is None:
-        raise CallError(f"{name} generates images: name a classifier (features) in whose features they are compared")
+        raise CallError(
+            f"{name} generates images: name a classifier in whose features they are compared (--features, features)"
+        )
     classifier = features if isinstance(features, Session) else Session(features, device)
     found = generator_figures(session, classifier, dataset, split, samples, seed, resamples, progress)
     judge = classifier.loaded.reference

@@ -59,7 +59,8 @@ def table_cases(path: Path, options: TableOptions, read_file: ReadFile) -> Itera
     file_column = next((column for column in _FILE_COLUMNS if column in columns), None)
     if file_column is None:
         have = ", ".join(columns) or "none"
-        raise CallError(f"{name} has no column file, path, image or filename; it has {have}")
+        parted = ": its columns are parted by semicolons, and commas are wanted" if ";" in have else ""
+        raise CallError(f"{name} has no column file, path, image or filename; it has {have}{parted}")
     if len(set(columns)) < len(columns):
         raise CallError(f"{name} has two columns of one name: {', '.join(columns)}")
     options.check(columns, name)

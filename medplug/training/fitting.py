@@ -126,7 +126,9 @@ def offer_of(plugin: str | type[Trainable]) -> Offer:
             )
         offer = found
     if not issubclass(offer.model, Trainable):
-        raise CallError(f"{offer.name} cannot be trained: it is no medplug.Trainable; run it as it is")
+        raise CallError(
+            f"{offer.name} cannot be trained: it is no medplug.Trainable; run it as it is, {offer.as_it_is}"
+        )
     return offer
 
 

@@ -28,12 +28,16 @@ _GROUND, _TROUGH, _BAR = (15, 23, 42), (51, 65, 85), (56, 189, 248)
 
 @dataclass(frozen=True)
 class Line:
-    """A line of words; `colour` puts a patch of a label's colour before it, `bar` a bar from 0 to 1 behind it."""
+    """A line of words; `colour` puts a patch of a label's colour before it, `bar` a bar from 0 to 1 behind it.
+
+    `warns` writes it in the colour of the notice.
+    """
 
     text: str
     colour: tuple[int, int, int] | None = None
     bar: float | None = None
     mark: float | None = None
+    warns: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +171,7 @@ class _Pen:
                 at = start + round(length * min(max(line.mark, 0), 1))
                 self._draw.line((at, top - 3, at, bottom + 3), fill=_WHITE, width=2)
             right = start - _GAP
-        self._write(line.text, left, right, _WHITE)
+        self._write(line.text, left, right, _WARN if line.warns else _WHITE)
         self._top += self._step
 
     def scale(self, overlay: Overlay) -> None:

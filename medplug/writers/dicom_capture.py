@@ -50,7 +50,7 @@ class DicomCapture(DicomWriter):
         except MedplugError as error:
             source = result.case.source
             raise WriterError(f"{source}: {str(error).removeprefix(f'{source}: ')}") from error
-        lines = _lines(result, self.loaded.thresholds, image.spacing)
+        lines = [*_unlike(result), *_lines(result, self.loaded.thresholds, image.spacing)]
         for index, plane in zip(chosen, planes):
             title = f"medplug {origin.model}"
             if len(image.shape) == 3:
@@ -106,6 +106,18 @@ def _overlay(result: Result, index: int) -> Overlay:
         values = found.values[index] if found.values.ndim == 3 else found.values
         return Overlay(map=values, low=found.low, high=found.high, caption=found.name)
     return Overlay()
+
+
+def _unlike(result: Result) -> list[Line]:
+    """The mark of an image that is unlike what the model was trained on: who sees the answer sees it first."""
+    novelty = result.novelty
+    if novelty is None or not novelty.novel:
+        return []
+    return [
+        Line(
+            f"unlike what the model was trained on: novelty {novelty.score:.3g}, limit {novelty.limit:.3g}", warns=True
+        )
+    ]
 
 
 def _lines(result: Result, thresholds: Sequence[object], spacing: tuple[float, ...] | None) -> list[Line]:

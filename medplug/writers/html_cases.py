@@ -106,8 +106,7 @@ def describe(result: Result, thresholds: Sequence[Threshold]) -> tuple[str, str]
         if prediction.abstained:
             return "abstained", f"not sure enough: {best} {percent(prediction.probabilities[best])} is the highest"
         if prediction.exclusive:
-            reached = "" if not prediction.positive else f", reaches its threshold: {', '.join(prediction.positive)}"
-            return best, percent(prediction.probabilities[best]) + reached
+            return best, percent(prediction.probabilities[best]) + _reached(prediction.positive)
         if prediction.positive is None:
             return best, f"{percent(prediction.probabilities[best])}, the highest; no thresholds are set"
         return ", ".join(prediction.positive) or "none", "reaches its threshold"
@@ -123,6 +122,13 @@ def describe(result: Result, thresholds: Sequence[Threshold]) -> tuple[str, str]
         [(name, value), *others] = prediction.values.items()
         return f"{name} {number(value)}", f"and {len(others)} more" if others else ""
     return "", ""
+
+
+def _reached(positive: Sequence[str] | None) -> str:
+    """Which labels reach their threshold; nothing where no label has one."""
+    if positive is None:
+        return ""
+    return f", reaches its threshold: {', '.join(positive)}" if positive else "; no label reaches its threshold"
 
 
 def most_probable(prediction: Classification) -> str:

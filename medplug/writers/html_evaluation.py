@@ -127,18 +127,28 @@ def _figures(evaluation: Evaluation) -> Section:
         else "",
         warnings=evaluation.warnings,
         notes=evaluation.notes,
-        hashes=[("Data (SHA-256)", evaluation.data_sha256), ("Plan", evaluation.plan_id)],
+        hashes=_hashes(evaluation),
     )
     return Section("Evaluation", body, lead)
 
 
+def _hashes(evaluation: Evaluation) -> list[tuple[str, str]]:
+    """What was measured on what: a report that is passed on still says which model it is of."""
+    model = evaluation.model
+    which = [] if model is None else [("Model", f"{model.name} {model.version} of {model.distribution}")]
+    which += [] if model is None else [("Weights (SHA-256)", model.weights_sha256)]
+    return [*which, ("Data (SHA-256)", evaluation.data_sha256), ("Plan", evaluation.plan_id)]
+
+
 def _widths(evaluation: Evaluation) -> str:
-    if evaluation.task in (Task.GENERATION, Task.REGRESSION, Task.SEGMENTATION):
+    if evaluation.task in (Task.REGRESSION, Task.SEGMENTATION):
         return ""
-    return (
-        " Those of shares reach at least as far as Wilson's, since draws cannot show an error that no row has; "
-        "areas of exactly 0 or 1 have Newcombe's."
-    ) + (_CALIBRATION if any(figure.name.startswith("calibration ") for figure in evaluation.figures) else "")
+    shares = " Those of shares reach at least as far as Wilson's"
+    if evaluation.task == Task.GENERATION:
+        return f"{shares}: all draws of a share of 0 or 1 are alike."
+    return f"{shares}, since draws cannot show an error that no row has; areas of exactly 0 or 1 have Newcombe's." + (
+        _CALIBRATION if any(figure.name.startswith("calibration ") for figure in evaluation.figures) else ""
+    )
 
 
 def _confusion(evaluation: Evaluation) -> Section:

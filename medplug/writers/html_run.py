@@ -50,7 +50,7 @@ class RunSections:
         self._refused: list[tuple[str, str, str]] = []
         self._skipped: list[tuple[str, str]] = []
         self._unverified: Counter[str] = Counter()
-        self._novel = 0
+        self._novel = self._compared = 0
         self._tiles: list[Picture.Image] = []
         self._samples: list[_Sample] = []
         self._weight = 0
@@ -61,6 +61,7 @@ class RunSections:
         result = answer.result
         self._provenance = self._provenance or result.provenance
         outcome = result.prediction
+        self._compared += result.novelty is not None
         self._novel += result.novelty is not None and result.novelty.novel
         if isinstance(outcome, Refused):
             self._counts["refused"] += 1
@@ -145,7 +146,7 @@ class RunSections:
             plots=plots,
             unverified=sorted(self._unverified.items()),
             answered=answered,
-            seen=answered + self._counts["refused"],
+            compared=self._compared,
             novel=self._novel,
             novelty=None if self._loaded.novelty is None else self._loaded.novelty.fit,
         )

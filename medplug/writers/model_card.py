@@ -87,6 +87,9 @@ def _is(card: Card) -> Iterator[str]:
 
 
 def _takes(card: Card) -> Iterator[str]:
+    if card.task == Task.GENERATION:
+        yield "No image: a seed, and a label where it has learned labels."
+        return
     contract = card.contract
     channels = " or ".join(map(str, contract.channels))
     yield f"One {contract.unit.value} at a time: {contract.dimensions}-D, {channels} channels."

@@ -88,6 +88,19 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
             raise ValueError(f"epochs is {self.epochs}: want 1 or more")
         if not 1 <= self.views <= 64:
             raise ValueError(f"views is {self.views}: want 1, the image alone, to 64")
+        bounds = (
+            ("width", self.width >= 2, "2 or more"),
+            ("depth", bool(self.depth) and min(self.depth) >= 1, "a stage or more, of 1 block or more each"),
+            ("dropout", 0 <= self.dropout < 1, "0 to below 1"),
+            ("smoothing", 0 <= self.smoothing < 1, "0 to below 1"),
+            ("mixup", 0 <= self.mixup < math.inf, "0, which mixes nothing, or more"),
+            ("cutmix", 0 <= self.cutmix <= 1, "0 to 1"),
+            ("learning_rate", 0 < self.learning_rate < math.inf, "more than 0"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more"),
+        )
+        for name, right, wanted in bounds:  # nan is nowhere within
+            if not right:
+                raise ValueError(f"{name} is {getattr(self, name)}: want {wanted}")
 
 
 class Cnn(medplug.Trainable):

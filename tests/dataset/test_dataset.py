@@ -124,8 +124,22 @@ def test_a_label_that_the_model_does_not_know_is_named(tmp_path):
 def test_one_label_is_nothing_to_tell_apart(tmp_path):
     data = table(tmp_path, 8, label=lambda i: "mass" if i else "")
 
-    with pytest.raises(CallError, match=r"one label 'mass' in its 7 usable rows: a classifier.*; 1 rows are left out"):
+    with pytest.raises(CallError, match=r"one label 'mass' in its 7 usable rows: a classifier.*; 1 row is left out"):
         load(data, task=CLASSES)
+
+
+def test_a_label_of_one_row_that_is_written_almost_as_a_frequent_one_is_told(tmp_path):
+    names = {0: "pnuemonia", 1: "Normal", 2: "grade1", 3: "abscess"}
+    data = table(tmp_path, 80, label=lambda i: names.get(i, ("pneumonia", "normal", "grade2")[i % 3]))
+
+    notes = load(data, task=CLASSES).notes
+
+    told = [note for note in notes if note.startswith("the label ")]
+    assert [(note.split("'")[1], note.split("'")[3]) for note in told] == [
+        ("pnuemonia", "pneumonia"),
+        ("Normal", "normal"),
+    ]
+    assert "'pnuemonia' stands in 1 of 80 rows, and is learned as one of its own" in told[0]
 
 
 def test_without_a_label_column_the_candidates_are_listed(tmp_path):

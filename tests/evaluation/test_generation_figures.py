@@ -211,6 +211,7 @@ def test_images_that_were_trained_on_are_near_copies_and_stand_beside_their_sour
 
     assert copied.figure(COPIES).value == 1
     assert new.figure(COPIES).value == new.figure(REAL_COPIES).value == 0
+    assert new.figure(COPIES).high == pytest.approx(0.0876, abs=1e-4)  # Wilson's, of none among 40
     assert [one.distance for one in new.neighbours] == sorted(one.distance for one in new.neighbours)
     assert new.neighbours[0].distance > 0.5
     first = copied.neighbours[0]

@@ -204,6 +204,14 @@ def test_the_command_line_shows_points_and_puts_them_in_force(folder):
     assert (wrong.exit_code, "--label goes with --at" in wrong.output) == (2, True)
 
 
+def test_a_model_without_operating_points_is_said_to_have_none(folder):
+    bare = replace(read_card(folder), thresholds=(), operating_points=(), abstention=None)
+
+    for card, why in ((bare, ""), (replace(bare, task="generation"), ": its task is generation")):
+        write_card(folder, card)
+        assert told("operate", folder) == f"{folder} has no operating points{why}\n"
+
+
 def test_training_puts_in_force_what_it_is_told_to_and_refuses_a_wrong_aim_at_once(made, tmp_path):
     arguments = [made / "data" / "table.csv", "--label", "side", "--patient", "who", "--steps", 30, "--device", "cpu"]
 

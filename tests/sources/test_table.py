@@ -104,6 +104,11 @@ def test_a_file_may_stand_in_several_rows_with_a_source_of_its_own(pictures):
         (["file", "label3"], TableOptions(split="split"), "no column 'split'"),
         (["file", "label3"], TableOptions(mask="m"), "no column 'm'"),
         (["scan", "label3"], TableOptions(), "no column file, path, image or filename; it has scan, label3"),
+        (
+            ["file;label"],
+            TableOptions(),
+            "it has file;label: its columns are parted by semicolons, and commas are wanted",
+        ),
         (["file", "a", "a"], TableOptions(), "two columns of one name"),
     ],
 )

@@ -63,5 +63,5 @@ def test_what_does_not_fit_is_refused_by_name(setting, message):
 
 
 def test_values_that_cannot_be_are_refused_by_the_options_themselves():
-    with pytest.raises(CallError, match="the recipe's batch_size is 0"):
+    with pytest.raises(CallError, match="the recipe: batch_size is 0: want 1 or more"):
         lay_over(Recipe(), {"batch_size": "0"}, "the recipe")

@@ -373,7 +373,7 @@ def test_settings_are_typed_and_unknown_ones_are_refused(data, tmp_path):
         sides(data, tmp_path / "n", options={"widht": "6"})
     with pytest.raises(CallError, match="option width is int, and 'wide' is none"):
         sides(data, tmp_path / "n", options={"width": "wide"})
-    with pytest.raises(CallError, match="the recipe's ema is 2"):
+    with pytest.raises(CallError, match="the recipe: ema is 2"):
         sides(data, tmp_path / "n", options={"recipe.ema": "2"})
 
 

@@ -10,7 +10,7 @@ from writers.studies import answered, complaints, small, written
 
 import medplug
 from medplug.case import Image, ValueMeaning
-from medplug.result import Anomaly, Result, Segmentation
+from medplug.result import Anomaly, Novelty, Result, Segmentation
 from medplug.session import Answer
 from medplug.writers.captures import Line, Overlay, capture, grey_planes, size_of
 from medplug.writers.dicom_capture import SLICES, telling_slices
@@ -124,6 +124,25 @@ def test_the_captures_of_a_volume_name_their_slices_and_the_files_that_these_wer
         assert dataset.InstanceNumber == original.InstanceNumber
         assert (dataset.ConversionType, dataset.get("BurnedInAnnotation")) == ("WSD", None)  # its source does not say
         assert np.ptp(pixel_array(dataset)[: size_of(answer.case.image)[0]].astype(int), axis=2).max() > 20
+
+
+def test_a_capture_says_that_the_image_is_unlike_what_the_model_was_trained_on(tmp_path):
+    session, [answer] = answered(studies.Sides(), studies.ct(tmp_path))
+    amber = {}
+    for novel in (True, False):
+        novelty = Novelty(score=4.25 if novel else 1.5, limit=2.75, novel=novel)
+        marked = Answer(answer.case, replace(answer.result, novelty=novelty))
+        [file] = written(tmp_path / str(novel), session, [marked], ["dicom-capture"])["dicom-capture"]
+        amber[novel] = lines_of(pixel_array(dcmread(file)), (251, 191, 36))
+
+    assert (amber[True], amber[False]) == (2, 1)  # the mark, and that the result is not for diagnosis
+
+
+def lines_of(picture, colour):
+    """How many lines of words are written in a colour."""
+    rows = (picture == colour).all(axis=2).any(axis=1).astype(int)
+    starts = np.nonzero(np.diff(rows, prepend=0) == 1)[0]
+    return len(starts) - np.count_nonzero(np.diff(starts) < 14)  # the dot of an i, a descender
 
 
 def test_colour_images_stay_in_colour(tmp_path):

@@ -168,6 +168,8 @@ def test_what_is_known_takes_sentences_away_and_brings_others():
 def test_a_card_of_another_task_speaks_of_that_task():
     anomaly = markdown(card(task="anomaly", training=replace(card().training, normal="well")))
     maker = markdown(card(task="generation", training=None))
+    assert "No image: a seed, and a label where it has learned labels." in maker
+    assert "get a refusal" not in maker
 
     assert "It says how far each image differs from the images labelled well." in anomaly
     assert "a low score is no all-clear" in anomaly

@@ -118,6 +118,21 @@ def test_operating_points_stand_with_their_provenance(tmp_path):
     assert page.values("rect", "x") == ["62.10"]  # the tick on the bar, 0.8 wide
 
 
+def test_a_most_probable_label_below_its_threshold_is_not_shown_like_one_that_reaches_it(tmp_path):
+    threshold = Threshold(
+        label="left", value=0.999, how="youden", split="val", rows=412, sensitivity=0.8, specificity=0.9
+    )
+    bright_left = np.repeat(np.linspace(255, 0, 32).astype(np.uint8)[None], 32, axis=0)
+
+    pages = {}
+    for name, thresholds in (("high", (threshold,)), ("none", ())):
+        session = Session(changed(fresh(Halves()), thresholds=thresholds), device="cpu")
+        pages[name] = report(tmp_path / name, session, list(session.answers(bright_left)))
+
+    assert "no label reaches its threshold" in pages["high"].text
+    assert "reaches its threshold" not in pages["none"].text
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_runs_give_the_same_bytes(tmp_path, kind):
     one = report(tmp_path / "a", *KINDS[kind](tmp_path))

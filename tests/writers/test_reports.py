@@ -83,6 +83,7 @@ def test_every_figure_stands_with_its_interval(tmp_path):
     assert "A linear model on the pixels reaches 0.88." in page.text
     assert "left 285 95.0 % 15 5.0 % 300 right 18 5.6 % 306 94.4 % 324" in page.text
     assert "left: area 0.938 (0.875 to 0.969)" in page.text
+    assert f"Model halves 1.0 of d Weights (SHA-256) {'ef' * 32} Data (SHA-256) {'ab' * 32}" in page.text
 
 
 def test_figures_of_generated_images_stand_by_features_and_have_no_column_of_rows(tmp_path):

@@ -66,6 +66,20 @@ class ModelOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         """Return the same options but for `changes`."""
         return msgspec.structs.replace(self, **changes)
 
+    def require(self, *bounds: tuple[str, bool, str]) -> None:
+        """Raise `ValueError` for the first option that is out of bounds, for `__post_init__`.
+
+        Each bound is a field's name, whether its value is right, and what is wanted: `("width", self.width >= 2, "2 or
+        more")`. A comparison with NaN is never right.
+        """
+        _require(self, bounds)
+
+
+def _require(options: msgspec.Struct, bounds: Iterable[tuple[str, bool, str]]) -> None:
+    for name, right, wanted in bounds:
+        if not right:
+            raise ValueError(f"{name} is {getattr(options, name)}: want {wanted}")
+
 
 class NoOptions(ModelOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A model without options."""
@@ -372,9 +386,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             ("clip", self.clip is None or self.clip > 0, "more than 0"),
             ("patience", self.patience is None or self.patience >= 1, "1 or more"),
         )
-        for name, right, wanted in bounds:
-            if not right:
-                raise ValueError(f"{name} is {getattr(self, name)}: want {wanted}")
+        _require(self, bounds)
 
 
 def model_kind(model: type[Model]) -> str:

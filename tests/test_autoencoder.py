@@ -179,8 +179,13 @@ def test_a_folder_of_the_network_without_a_discriminator_is_refused(model):
 
 
 def test_options_that_cannot_be_are_refused(data, tmp_path):
-    with pytest.raises(CallError, match="autoencoder has no option 'widht'"):
-        train("autoencoder", data, tmp_path / "m", normal="0", options={"widht": 4}, device="cpu")
+    for options, message in (
+        ({"widht": 4}, "autoencoder has no option 'widht'"),
+        ({"structure": 1.5}, "structure is 1.5: want 0 to 1"),
+        ({"learning_rate": float("nan")}, "learning_rate is nan: want more than 0"),
+    ):
+        with pytest.raises(CallError, match=message):
+            train("autoencoder", data, tmp_path / "m", normal="0", options=options, device="cpu")
 
 
 def learned_surroundings(images, dims=2):

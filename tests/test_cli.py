@@ -129,6 +129,16 @@ def test_a_reader_that_goes_away_costs_no_result(model, folder, tmp_path):
     assert len((tmp_path / "out" / "results.jsonl").read_text().splitlines()) == 4
 
 
+@pytest.mark.parametrize("how", [("-o", "out"), ("--dry-run",)])
+def test_where_nothing_is_found_to_answer_the_exit_code_says_so(model, tmp_path, how):
+    (tmp_path / "empty").mkdir()
+
+    done = medplug_command("run", model, "empty", *how, cwd=tmp_path)
+
+    assert done.returncode == 1
+    assert "empty: skipped: is an empty folder" in done.stdout
+
+
 def test_a_dry_run_writes_nothing(model, folder, tmp_path):
     done = medplug_command("run", model, folder, "--dry-run", cwd=tmp_path)
 

@@ -317,3 +317,16 @@ def test_a_folder_of_an_older_gan_is_refused_with_the_way_out(folder, tmp_path):
 
     with pytest.raises(ModelFolderError, match="gan"):
         medplug.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"size": 30}, "size is 30: want one of 28, 32, 64, 96, 128"),
+        ({"lazy": 0}, "lazy is 0: want 1 or more"),
+        ({"generator_rate": float("nan")}, "generator_rate is nan: want more than 0"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        GanOptions().replace(**options)

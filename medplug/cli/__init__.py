@@ -50,7 +50,8 @@ class _Lazy(click.Group):
 def cli() -> None:
     """A medical image in, a model's answer out, in the source's own terms.
 
-    Exit codes: 0 done; 1 a named input was refused, or a check failed; 2 the call was wrong; 130 interrupted.
+    Exit codes: 0 done; 1 an input was refused, none was found, or a check failed; 2 the call was wrong; 130
+    interrupted.
     """
 
 

@@ -159,7 +159,7 @@ def command(
         err.print(f"{summary.novel} of {summary.compared} unlike what the model was trained on", markup=False)
     for note in summary.notes:
         err.print(note, markup=False)
-    ctx.exit(1 if summary.refused else 0)
+    ctx.exit(1 if summary.refused or not summary.answered else 0)
 
 
 def _preview(previews: Iterator[Preview], as_json: bool) -> int:
@@ -181,4 +181,4 @@ def _preview(previews: Iterator[Preview], as_json: bool) -> int:
         "nothing was written",
         markup=False,
     )
-    return 1 if counts["refused"] else 0
+    return 1 if counts["refused"] or not counts["analysed"] else 0

@@ -191,7 +191,7 @@ def fit(
         dataset=kept,
         normal=normal,
         left_out=tuple(sorting.left_out),
-        notes=(*cleared.notes, *_notes(kept, sorting.left_out)),
+        notes=(*cleared.notes, *_notes(model, kept, normal, sorting.left_out)),
         leaks=cleared.leaks,
         dropped=cleared.dropped,
     )
@@ -297,7 +297,7 @@ def _same_shape(cases: Iterable[Case], pipeline: Pipeline, preprocessing: Prepro
             )
 
 
-def _notes(kept: Dataset, left_out: list[Rejected]) -> Iterable[str]:
+def _notes(model: Model, kept: Dataset, normal: str | None, left_out: list[Rejected]) -> Iterable[str]:
     yield from kept.notes
     if left_out:
         first = left_out[0]
@@ -305,6 +305,13 @@ def _notes(kept: Dataset, left_out: list[Rejected]) -> Iterable[str]:
             f"{len(left_out)} rows are left out, since the model cannot take them; the first is "
             f"{first.reference.source}: {cast(Refused, first.outcome).reason}"
         )
+    if model.task is Task.ANOMALY:  # it learns no labels
+        if normal is None and len(kept.labels.names) > 1:
+            yield (
+                f"all rows are learned as normal, whichever of {', '.join(kept.labels.names)} they are: name the label "
+                "of normal ones (--normal, normal)"
+            )
+        return
     learned = kept.of("train").targets
     if learned.dtype == np.int64:
         for index, name in enumerate(kept.labels.names):

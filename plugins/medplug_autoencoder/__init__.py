@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Literal, cast
 
@@ -29,6 +30,17 @@ class AutoencoderOptions(medplug.ModelOptions, frozen=True):
     sigma: float = 2.5
     learning_rate: float = 2e-3
     weight_decay: float = 0.01
+
+    def __post_init__(self) -> None:
+        self.require(
+            ("size", self.size >= 8, "8 or more"),
+            ("width", self.width >= 2, "2 or more"),
+            ("latent", self.latent >= 1, "1 or more"),
+            ("structure", 0 <= self.structure <= 1, "0 to 1"),
+            ("sigma", 0 < self.sigma < math.inf, "more than 0"),
+            ("learning_rate", 0 < self.learning_rate < math.inf, "more than 0"),
+            ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more"),
+        )
 
 
 class Autoencoder(medplug.Trainable):

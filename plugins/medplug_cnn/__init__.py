@@ -84,11 +84,9 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
     views: int = 1
 
     def __post_init__(self) -> None:
-        if self.epochs < 1:
-            raise ValueError(f"epochs is {self.epochs}: want 1 or more")
-        if not 1 <= self.views <= 64:
-            raise ValueError(f"views is {self.views}: want 1, the image alone, to 64")
-        bounds = (
+        self.require(
+            ("epochs", self.epochs >= 1, "1 or more"),
+            ("views", 1 <= self.views <= 64, "1, the image alone, to 64"),
             ("width", self.width >= 2, "2 or more"),
             ("depth", bool(self.depth) and min(self.depth) >= 1, "a stage or more, of 1 block or more each"),
             ("dropout", 0 <= self.dropout < 1, "0 to below 1"),
@@ -98,9 +96,6 @@ class CnnOptions(medplug.ModelOptions, frozen=True):
             ("learning_rate", 0 < self.learning_rate < math.inf, "more than 0"),
             ("weight_decay", 0 <= self.weight_decay < math.inf, "0 or more"),
         )
-        for name, right, wanted in bounds:  # nan is nowhere within
-            if not right:
-                raise ValueError(f"{name} is {getattr(self, name)}: want {wanted}")
 
 
 class Cnn(medplug.Trainable):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, cast
 
@@ -35,6 +36,19 @@ class GanOptions(medplug.ModelOptions, frozen=True):
     augment: float = 0.25
     generator_rate: float = 1e-3
     discriminator_rate: float = 2e-3
+
+    def __post_init__(self) -> None:
+        self.require(
+            ("size", self.size in SIZES, f"one of {', '.join(map(str, SIZES))}"),
+            ("latent", self.latent >= 1, "1 or more"),
+            ("width", self.width >= 2, "2 or more"),
+            ("memory", self.memory >= 0, "0, which withholds nothing, or more"),
+            ("penalty", 0 <= self.penalty < math.inf, "0 or more"),
+            ("lazy", self.lazy >= 1, "1 or more"),
+            ("augment", 0 <= self.augment <= 1, "0 to 1"),
+            ("generator_rate", 0 < self.generator_rate < math.inf, "more than 0"),
+            ("discriminator_rate", 0 < self.discriminator_rate < math.inf, "more than 0"),
+        )
 
 
 class Gan(medplug.Generative):

@@ -261,6 +261,15 @@ def test_an_anomaly_model_learns_the_normal_rows_alone(data, tmp_path):
         sides(data, tmp_path / "n", normal="1")
 
 
+def test_an_anomaly_model_that_learns_rows_of_several_labels_says_so(data, tmp_path):
+    alone = train("rebuilder", data, tmp_path / "m", normal="1", steps=2, device="cpu")
+    mixed = train("rebuilder", data, tmp_path / "n", steps=2, device="cpu")
+
+    said = "all rows are learned as normal, whichever of 0, 1 they are: name the label of normal ones"
+    assert any(said in note for note in mixed.notes)
+    assert not any("learned" in note for note in alone.notes)
+
+
 def test_a_model_measures_its_normal_rows_once_trained_and_keeps_the_measures(data, tmp_path):
     train("knowing", data, tmp_path / "m", normal="1", steps=30, device="cpu")
 

@@ -102,8 +102,12 @@ def command(ctx: click.Context, /, plugin: str, data: str, output: Path, **argum
         disable=not err.is_terminal,
     ) as progress:
         bar = progress.add_task("reading", total=None, shown="")
+        told: list[str] = []
 
         def show(now: TrainingProgress) -> None:
+            for note in now.notes:  # not after an hour, when the wrong rows were learned
+                err.print(f"note: {note}")
+                told.append(note)
             losses = "  ".join(f"{name} {value:.4g}" for name, value in now.losses.items())
             done, total = now.images or (now.step, now.steps)
             step = f"{done}/{total or '?'}" if done else ""
@@ -112,7 +116,8 @@ def command(ctx: click.Context, /, plugin: str, data: str, output: Path, **argum
         trained = train(plugin, data, output, data_options=columns, progress=show, **arguments)
     report = training_report(trained.path, trained.card, trained.history)
     for note in trained.notes:
-        err.print(f"note: {note}")
+        if note not in told:
+            err.print(f"note: {note}")
     for row in trained.left_out[:10]:
         err.print(f"left out: {row.reference.source}: {reason_of(row.reference.source, row.outcome)}")
     if len(trained.left_out) > 10:

@@ -106,6 +106,7 @@ def train(
     dataset = load(data, data_options, task=offer.task, seed=seed, unit=unit_of(offer, settings))
     kept = None if before is None else from_plain(before.preprocessing)
     fitted = fit(offer, dataset, settings, data_options, normal, kept, duplicates, progress)
+    progress(TrainingProgress("fitting", notes=fitted.notes))
     fitted = replace(fitted, pretrained=start)
     _rehearse(fitted)
     trainer = Trainer(fitted, output, device=chosen, seed=seed, steps=steps or planned_steps(fitted), report=progress)

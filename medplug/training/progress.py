@@ -15,7 +15,8 @@ Phase = Literal[
 class TrainingProgress:
     """Where a training stands. `steps` is None until a budget has been measured; `losses` are the latest, by name.
 
-    `images` says how many have been looked at, of how many, while it is looking for duplicates.
+    `images` says how many have been looked at, of how many, while it is looking for duplicates. `notes` are what is to
+    be known of the data, told once, before the first step.
     """
 
     phase: Phase
@@ -24,6 +25,7 @@ class TrainingProgress:
     losses: dict[str, float] = field(default_factory=dict)
     seconds_left: float | None = None
     images: tuple[int, int] | None = None
+    notes: tuple[str, ...] = ()
 
 
 Report = Callable[[TrainingProgress], None]

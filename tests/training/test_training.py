@@ -270,6 +270,17 @@ def test_an_anomaly_model_that_learns_rows_of_several_labels_says_so(data, tmp_p
     assert not any("learned" in note for note in alone.notes)
 
 
+def test_what_is_to_be_known_of_the_data_is_told_before_the_first_step(data, tmp_path):
+    seen = []
+
+    trained = sides(data, tmp_path / "m", steps=2, progress=seen.append)
+
+    [at] = [place for place, one in enumerate(seen) if one.notes]
+    assert at < [one.phase for one in seen].index("training")
+    assert seen[at].notes == trained.notes[: len(seen[at].notes)]
+    assert any("no patient ids" in note for note in seen[at].notes)
+
+
 def test_a_model_measures_its_normal_rows_once_trained_and_keeps_the_measures(data, tmp_path):
     train("knowing", data, tmp_path / "m", normal="1", steps=30, device="cpu")
 

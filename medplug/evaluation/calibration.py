@@ -44,6 +44,7 @@ def calibration(
     error itself: of the probability of the answer.
     """
     found: dict[Key, Estimate] = {}
+    intervals = intervals and any(len(np.unique(question.clusters)) > 1 for question in asked)
     if exclusive and asked:
         surest = np.max([question.scores for question in asked], axis=0)
         found[BY_CHANCE, None] = error_by_chance(surest, intervals, seed)

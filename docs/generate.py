@@ -71,7 +71,7 @@ The log began on 2026-11-27. Before it, PneumoniaMNIST's test rows had been scor
 (accuracy 0.952, AUC 0.985) and two of the autoencoder (AUROC 0.860, and 0.886 to 0.906 over five seeds), and those of
 cxr-kermany for the novelty of an earlier CNN (2.3 % of its own rows marked). The recipes that followed were chosen
 without them, but by people who knew that validation rows flatter. The second run of the GAN is of the same networks:
-what changed is how the small classifiers that judge images are taught, which was chosen by how they learn from real ones.
+what changed is how the small classifiers that judge images are taught, chosen by how they learn from real ones.
 """
 
 

@@ -163,7 +163,13 @@ def test_an_explanation_points_at_the_half_that_decided():
 
 
 def test_asking_for_an_explanation_that_cannot_be_given_is_a_wrong_call():
+    class Opaque(Halves):
+        def attribution_layer(self, network):
+            return None
+
     with pytest.raises(medplug.CallError, match="no layer for Grad-CAM"):
+        Session(Opaque(), device="cpu").explain(np.zeros((8, 8), np.uint8))
+    with pytest.raises(medplug.CallError, match="brightness answers with no label that could be explained"):
         Session(Brightness(), device="cpu").explain(np.zeros((8, 8), np.uint8))
     with pytest.raises(medplug.CallError, match="no label 'top'; the model has left, right"):
         Session(Halves(), device="cpu").explain(np.zeros((8, 8), np.uint8), label="top")

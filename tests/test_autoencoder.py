@@ -204,7 +204,7 @@ def test_what_surroundings_let_expect_is_the_conditional_mean_of_a_gaussian(dims
     generator = torch.Generator().manual_seed(0)
     images = fields(60, generator, dims)
     surroundings = learned_surroundings(images, dims)
-    rows = surroundings._alike(images).double()
+    rows = surroundings._contrast_normalised(images).double()
     patches = list(surroundings._patches())
     patch = patches[len(patches) // 3]
     rest = torch.tensor([point for point in range(rows.shape[1]) if point not in set(patch.tolist())])

@@ -1,7 +1,7 @@
 """What a classifier learns from generated images alone, by one fixed protocol, the same for all sources of images.
 
 Three small networks, whose probabilities are averaged: four convolutions of 3 x 3, on at most 32 pixels a side, each
-taught in 600 steps of 64 images, every image slightly changed each time. The protocol was chosen by what it learns from
+taught in 600 steps of 64 images, every image augmented anew each time. The protocol was chosen by what it learns from
 real images, how well and how evenly from seed to seed. Its figures compare sources with each other, and are no record.
 """
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .compared_images import UNKNOWN, Images
-from .slight_changes import slightly_changed
+from .random_augmentation import augmented
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -71,12 +71,12 @@ def _answers(learned: Images, asked: Images, labels: int, seed: int, steps: int)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _network(images.shape[1], labels)
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # quicker on CPUs
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub
         optimizer = torch.optim.AdamW(network.parameters(), lr=_RATE, weight_decay=1e-2, fused=True)
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps + 1)
         for _ in range(steps):
             rows = torch.randint(len(images), (_BATCH,), generator=draws)
-            changed = slightly_changed(images[rows], draws).contiguous(memory_format=torch.channels_last)
+            changed = augmented(images[rows], draws).contiguous(memory_format=torch.channels_last)
             loss = F.cross_entropy(network(changed), truth[rows], label_smoothing=0.05)
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]

@@ -147,7 +147,9 @@ def _widths(evaluation: Evaluation) -> str:
     if evaluation.task == Task.GENERATION:
         return f"{shares}: all draws of a share of 0 or 1 are alike."
     return f"{shares}, since draws cannot show an error that no row has; areas of exactly 0 or 1 have Newcombe's." + (
-        _CALIBRATION if any(figure.name.startswith("calibration ") for figure in evaluation.figures) else ""
+        _CALIBRATION
+        if any(figure.name.startswith(("calibration ", "ECE if ")) for figure in evaluation.figures)
+        else ""
     )
 
 

@@ -1,10 +1,10 @@
 """Whether each patch of an image is as bright as its surroundings let expect.
 
-Normal images are taken for one Gaussian, once their local contrast is alike. It says of a patch, from all that lies
-around it, how bright it should be and how sure that is: in closed form, with no step of training. Exposure and window
-change the surroundings as well, and so the expectation. To judge a part by the rest: Zavrtanik et al., Reconstruction
-by Inpainting for Visual Anomaly Detection (2021). Local contrast: Jarrett et al., What Is the Best Multi-Stage
-Architecture for Object Recognition? (2009).
+Normal images are taken for one Gaussian, once their local contrast is normalised. It says of a patch, from all that
+lies around it, how bright it should be and how sure that is: in closed form, with no step of training. Exposure and
+window change the surroundings as well, and so the expectation. To judge a part by the rest: Zavrtanik et al.,
+Reconstruction by Inpainting for Visual Anomaly Detection (2021). Local contrast normalisation: Jarrett et al., What Is
+the Best Multi-Stage Architecture for Object Recognition? (2009).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .similarity import blur
 
 _SIDE = {2: 14, 3: 8}  # of the grid on which images are compared, by dimensions
 _PATCH = {2: 5, 3: 3}  # of it, along each axis
-_NEAR = 0.11  # of the side: standard deviation of the window within which contrast is made alike
+_NEAR = 0.11  # of the side: standard deviation of the window of local contrast normalisation
 _FLAT = 0.01  # of 1: a deviation of grey below which there is no contrast
 _RIDGE = 0.3  # of the mean variance: hundreds of images do not tell a covariance exactly
 
@@ -44,14 +44,16 @@ class Surroundings(nn.Module):
         The mean over all patches, where a darker one counts as 0: what is dense hides, and most lesions are dense.
         """
         with torch.autocast(images.device.type, enabled=False):
-            return F.relu((self._alike(images) - self.mean) @ self.readings.T).mean(1)
+            return F.relu((self._contrast_normalised(images) - self.mean) @ self.readings.T).mean(1)
 
     @torch.no_grad()
     def learn(self, batches: Iterable[Tensor]) -> None:
         """Learn from batches of normal images; from fewer than two nothing is learned."""
         count, total, products = 0, torch.zeros(()), torch.zeros(())
         for images in batches:
-            rows = self._alike(images).double().cpu()  # on the CPU in double precision: the same on every device
+            rows = (
+                self._contrast_normalised(images).double().cpu()
+            )  # on the CPU in double precision: the same on every device
             count += len(rows)
             total, products = total + rows.sum(0), products + rows.T @ rows
         if count < 2:
@@ -63,8 +65,8 @@ class Surroundings(nn.Module):
         self.mean.copy_(mean)
         self.readings.copy_(torch.stack([_reading(precision, patch) for patch in self._patches()]))
 
-    def _alike(self, images: Tensor) -> Tensor:
-        """The images on the grid, everywhere of one local mean and contrast: [N, points]."""
+    def _contrast_normalised(self, images: Tensor) -> Tensor:
+        """The images on the grid, less their local mean and over their local deviation: [N, points]."""
         pool = F.adaptive_avg_pool2d if self._dims == 2 else F.adaptive_avg_pool3d
         small = pool(images.float(), self._side)
         near = _NEAR * self._side

@@ -61,7 +61,7 @@ def test_the_seed_decides_and_torch_is_left_as_it_was():
 
 
 def test_every_image_is_changed_before_it_teaches(monkeypatch):
-    monkeypatch.setattr(learned_from_samples, "slightly_changed", lambda images, draws: 1 - images)
+    monkeypatch.setattr(learned_from_samples, "augmented", lambda images, draws: 1 - images)
 
     assert area(halves(100, 0), halves(60, 1)) < 0.05  # what is bright was learned as dark
 

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from medplug.evaluation import slight_changes
-from medplug.evaluation.slight_changes import slightly_changed
+from medplug.evaluation import random_augmentation
+from medplug.evaluation.random_augmentation import augmented
 
 torch.set_num_threads(1)
 
 
 def changed(images, seed=0):
-    return slightly_changed(images, torch.Generator().manual_seed(seed))
+    return augmented(images, torch.Generator().manual_seed(seed))
 
 
 def blobs(count, side=24):
@@ -24,7 +24,7 @@ def blobs(count, side=24):
 @pytest.fixture
 def places_only(monkeypatch):
     for name in ("_BRIGHTNESS", "_CONTRAST", "_GAMMA", "_SHARPNESS", "_NOISE"):
-        monkeypatch.setattr(slight_changes, name, 0.0)
+        monkeypatch.setattr(random_augmentation, name, 0.0)
 
 
 def test_each_image_is_changed_in_its_own_way_and_the_seed_decides():
@@ -56,8 +56,8 @@ def test_the_border_is_repeated_and_not_black(places_only):
 
 
 def test_pixels_are_shifted_by_as_many_on_either_side_of_an_oblong_image(places_only, monkeypatch):
-    monkeypatch.setattr(slight_changes, "_ZOOM", 0.0)
-    monkeypatch.setattr(slight_changes, "_TURN", 0.0)
+    monkeypatch.setattr(random_augmentation, "_ZOOM", 0.0)
+    monkeypatch.setattr(random_augmentation, "_TURN", 0.0)
     images = torch.zeros(400, 1, 20, 40)
     images[:, :, :, :] = torch.arange(40.0) / 40
     across = (changed(images) - images)[:, 0, 10, 20] * 40
@@ -70,9 +70,9 @@ def test_pixels_are_shifted_by_as_many_on_either_side_of_an_oblong_image(places_
 
 
 def test_an_oblong_image_is_turned_and_not_sheared(places_only, monkeypatch):
-    monkeypatch.setattr(slight_changes, "_ZOOM", 0.0)
-    monkeypatch.setattr(slight_changes, "_SHIFT", 0.0)
-    monkeypatch.setattr(slight_changes, "_TURN", 30.0)
+    monkeypatch.setattr(random_augmentation, "_ZOOM", 0.0)
+    monkeypatch.setattr(random_augmentation, "_SHIFT", 0.0)
+    monkeypatch.setattr(random_augmentation, "_TURN", 30.0)
     down, right = torch.meshgrid(torch.arange(31) - 15.0, torch.arange(61) - 30.0, indexing="ij")
     disc = torch.exp(-((down**2 + right**2) / 60)).expand(20, 1, 31, 61)
 

@@ -1,6 +1,7 @@
-"""Slight changes of images that leave what they show: those under which a small classifier is taught.
+"""Random augmentation of whole batches, under which a small classifier is taught.
 
-None mirrors: a chest that is mirrored is another finding.
+A `medplug.Augmentation` is drawn with an image's way from its file; these images come from a generator, in memory.
+None is mirrored: a chest that is mirrored is another finding.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ _BRIGHTNESS, _CONTRAST, _GAMMA = 0.12, 0.3, 0.4  # of a range of 1; logarithms o
 _SHARPNESS, _NOISE = 0.7, 0.05  # parts of what a 3 x 3 mean leaves over, taken or added; standard deviation
 
 
-def slightly_changed(images: Tensor, generator: Generator) -> Tensor:
+def augmented(images: Tensor, generator: Generator) -> Tensor:
     """Return `images` [N, C, H, W] of 0 to 1, each zoomed, turned, shifted and toned by its own draws of `generator`.
 
     Beyond the frame its border is repeated. Values may leave 0 to 1.

@@ -219,6 +219,8 @@ def test_what_surroundings_let_expect_is_the_conditional_mean_of_a_gaussian(dims
     found = (rows - surroundings.mean) @ surroundings.readings[len(patches) // 3].double()
     assert found.numpy() == pytest.approx(expected.numpy(), abs=1e-3)
     assert len(patches) == {2: 100, 3: 216}[dims]
+    assert all(len(one) == {2: 25, 3: 27}[dims] for one in patches)
+    assert set(torch.cat(patches).tolist()) == set(range(rows.shape[1]))
 
 
 def test_an_opacity_is_unexpected_and_another_exposure_is_not():

@@ -67,6 +67,7 @@ def test_pixels_are_shifted_by_as_many_on_either_side_of_an_oblong_image(places_
     for pixels in (across, along):
         assert 1.8 < pixels.max() <= 2.001
         assert -2.001 <= pixels.min() < -1.8
+    assert abs(np.corrcoef(across, along)[0, 1]) < 0.2  # one axis does not follow the other
 
 
 def test_an_oblong_image_is_turned_and_not_sheared(places_only, monkeypatch):
